@@ -1,0 +1,2 @@
+//! The binary `uplift`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Placeholder map.
+#![forbid(unsafe_code)]
