@@ -1,2 +1,40 @@
-//! Placeholder map.
+//! The nouns of Uplift: what the rest of the house talks about.
+//!
+//! This crate knows serde and how to write things down. It never asks the time, rolls dice, opens a file
+//! or a socket, and it imports no other crate of the house.
+//!
+//! In reading order:
+//!
+//! - [`time`]: moments and hours, in event time.
+//! - [`entity`], [`relationship`]: what can be improved, and how the parts hang together.
+//! - [`revision`], [`edit`]: immutable configurations, and the closed set of changes to them.
+//! - [`event`], [`operation`], [`fingerprint`]: what agents report.
+//! - [`task`], [`rollup`]: what events are folded into.
+//! - [`opportunity`], [`review`], [`alert`]: what was found.
+//! - [`improvement`], [`process`]: what is done about it, and by which durable process.
+//! - [`policy`]: every default, in one table.
 #![forbid(unsafe_code)]
+
+pub mod alert;
+pub mod edit;
+pub mod entity;
+pub mod event;
+pub mod fingerprint;
+pub mod improvement;
+pub mod operation;
+pub mod opportunity;
+pub mod policy;
+pub mod process;
+pub mod relationship;
+pub mod review;
+pub mod revision;
+pub mod rollup;
+pub mod task;
+pub mod time;
+
+pub use entity::{Entity, EntityKey, EntityName, EntityState, EntityType};
+pub use event::{Event, EventKind, Outcome};
+pub use fingerprint::Fingerprint;
+pub use opportunity::{Finding, Opportunity, OpportunityKind};
+pub use policy::Policy;
+pub use time::{Hour, Time};

@@ -1,0 +1,113 @@
+//! Every default in one table. All of it is configurable, and shown by `uplift config show`.
+
+mod detection;
+mod engine;
+mod intake;
+
+use serde::{Deserialize, Serialize};
+
+pub use detection::DetectionPolicy;
+pub use engine::{EnginePolicy, ImprovementConfig, Mode};
+pub use intake::{IntakePolicy, RetentionPolicy};
+
+use crate::review::ReviewSchedule;
+
+/// The whole table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// The engine's settings.
+    pub engine: EnginePolicy,
+    /// What an entity gets that has no settings of its own.
+    pub entity: ImprovementConfig,
+    /// When entities are reviewed.
+    pub review: ReviewSchedule,
+    /// The rules of detection.
+    pub detection: DetectionPolicy,
+    /// Limits on what comes in.
+    pub intake: IntakePolicy,
+    /// How long what came in is kept.
+    pub retention: RetentionPolicy,
+}
+
+/// A setting outside its range.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("`{setting}` must be {range}, not {value}")]
+pub struct PolicyError {
+    /// Its path in the table.
+    pub setting: &'static str,
+    /// What it may be, in words.
+    pub range: &'static str,
+    /// What it is.
+    pub value: String,
+}
+
+/// Says which setting is out of range unless `holds`.
+pub(crate) fn require(
+    holds: bool,
+    setting: &'static str,
+    range: &'static str,
+    value: impl ToString,
+) -> Result<(), PolicyError> {
+    if holds { Ok(()) } else { Err(PolicyError { setting, range, value: value.to_string() }) }
+}
+
+impl Policy {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// Names the first one outside its range.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        self.engine.check()?;
+        self.entity.check()?;
+        self.detection.check()?;
+        self.intake.check()?;
+        let review = self.review;
+        require(review.task_threshold >= 1, "review.task_threshold", "at least 1", review.task_threshold)?;
+        require(review.period_hours >= 1, "review.period_hours", "at least 1", review.period_hours)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_in_range_and_round_trip() {
+        let policy = Policy::default();
+        policy.check().unwrap();
+        let text = serde_json::to_string(&policy).unwrap();
+        assert_eq!(serde_json::from_str::<Policy>(&text).unwrap(), policy);
+    }
+
+    #[test]
+    fn the_engine_has_the_names_and_defaults_users_know() {
+        let engine = serde_json::to_value(EnginePolicy::default()).unwrap();
+        assert_eq!(engine["min_confidence_score"], 0.8);
+        assert_eq!(engine["test_duration_hours"], 24.0);
+        assert_eq!(engine["improvement_batch_size"], 5);
+        assert_eq!(engine["rollback_threshold"], -0.1);
+        assert_eq!(engine["max_concurrent_improvements"], 3);
+        assert_eq!(engine["cooldown_period"], "6h");
+        let entity = serde_json::to_value(ImprovementConfig::default()).unwrap();
+        assert_eq!(
+            entity,
+            serde_json::json!({"auto_improve_enabled": true, "min_confidence_threshold": 0.8,
+                "test_duration_hours": 24.0, "max_rollback_rate": 0.1})
+        );
+    }
+
+    #[test]
+    fn a_setting_out_of_range_is_named() {
+        let mut policy = Policy::default();
+        policy.engine.rollback_threshold = 0.1;
+        assert!(policy.check().unwrap_err().to_string().contains("engine.rollback_threshold"));
+        policy.engine.rollback_threshold = f64::NAN;
+        assert!(policy.check().is_err());
+    }
+
+    #[test]
+    fn unknown_settings_are_refused() {
+        assert!(serde_json::from_str::<Policy>(r#"{"engine":{"min_confidence":1}}"#).is_err());
+    }
+}
