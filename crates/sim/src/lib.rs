@@ -1,2 +1,4 @@
 //! Placeholder map.
 #![forbid(unsafe_code)]
+
+pub mod sample;

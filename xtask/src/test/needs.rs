@@ -1,0 +1,69 @@
+//! What tests need from outside cargo: one function each, which prepares it, says in a line what it found,
+//! and hands the tests an environment variable that leads to it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// What a need came to.
+#[derive(Debug)]
+struct Prepared {
+    /// One line for the reader.
+    says: String,
+    /// For the tests' environment.
+    variable: Option<(&'static str, PathBuf)>,
+}
+
+/// In the order in which they are prepared.
+const NEEDS: &[fn(&Path) -> anyhow::Result<Prepared>] = &[real_records];
+
+/// Prepares everything and returns the variables the tests run with.
+pub(super) fn prepare(root: &Path) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+    let mut variables = Vec::new();
+    for need in NEEDS {
+        let prepared = need(root)?;
+        eprintln!("{}", prepared.says);
+        variables.extend(prepared.variable);
+    }
+    Ok(variables)
+}
+
+fn real_records(root: &Path) -> anyhow::Result<Prepared> {
+    let chosen = match std::env::var_os("UPLIFT_DATA") {
+        Some(folder) => std::path::absolute(folder).context("UPLIFT_DATA does not name a folder")?,
+        None => root.join("../shared/data"),
+    };
+    Ok(records_in(&chosen))
+}
+
+/// Tests run in their own crate's folder, so the variable they get is absolute.
+fn records_in(folder: &Path) -> Prepared {
+    match folder.join("META.json").is_file().then(|| folder.canonicalize()) {
+        Some(Ok(folder)) => Prepared {
+            says: format!("real records: tests that use them run, from {}", folder.display()),
+            variable: Some(("UPLIFT_DATA", folder)),
+        },
+        _ => Prepared {
+            says: format!("real records: tests that use them are skipped, no META.json in {}", folder.display()),
+            variable: None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_used_only_where_they_are() {
+        let folder = std::env::temp_dir().join(format!("xtask-needs-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let without = records_in(&folder);
+        std::fs::write(folder.join("META.json"), "{}").unwrap();
+        let with = records_in(&folder);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(without.variable.is_none() && without.says.contains("skipped"), "{without:?}");
+        let (name, path) = with.variable.unwrap();
+        assert!(name == "UPLIFT_DATA" && path.is_absolute());
+    }
+}
