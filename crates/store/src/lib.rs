@@ -1,2 +1,35 @@
-//! Placeholder map.
+//! Where everything is kept.
+//!
+//! An async facade that every engine implements and one shared suite tests. Reads are a small trait per noun;
+//! writes are two: [`Writes::commit_intake`] for what comes in and [`Writes::commit_step`] for what a step of the
+//! loop decided, so there are two kinds of crash point. An `Ok` from either means durable.
+//!
+//! This crate never decides anything, never asks the time and never makes an id that matters outside of it: it
+//! inserts data as it is. What it counts up itself are opportunities and alerts, whose identity is their natural
+//! key.
+//!
+//! In reading order:
+//!
+//! - [`error`], [`page`]: what can go wrong; how lists are cut.
+//! - [`rows`]: what reads return, beyond the nouns of `model`.
+//! - [`reads`], [`writes`]: the facade.
+//! - [`sqlite`]: the engine inside.
+//! - `suite` (with the feature of that name): what every engine must pass.
 #![forbid(unsafe_code)]
+
+pub mod error;
+pub mod page;
+pub mod reads;
+pub mod rows;
+pub mod sqlite;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
+pub mod writes;
+
+pub use error::{StoreError, StoreResult};
+pub use page::{PageRequest, Paged};
+pub use reads::{
+    DetectionReads, EntityReads, EventReads, ImprovementReads, OpportunityReads, ReviewReads, Store, SystemReads,
+    TaskReads,
+};
+pub use writes::{IntakeBatch, IntakeReceipt, StepCommit, StepReceipt, Write, Writes};

@@ -1,0 +1,21 @@
+//! What could be better, and whether what was marked holds up.
+//!
+//! Rules in the database mark in the transaction that stores the events: [`errors`] and [`degradation`] confirm
+//! those marks with evidence and impact, or withdraw them. The others look at a window of an entity's latest tasks
+//! ([`waste`], [`patterns`], [`review`]), at what was decided ([`rollbacks`]), or at the whole ([`alerts`],
+//! [`health`]). What a rule says rests on numbers that come with it; times in it are event times.
+//!
+//! [`confidence`] and [`fisher`] hold the maths they share.
+
+pub mod alerts;
+pub mod confidence;
+pub mod degradation;
+pub mod errors;
+pub mod fisher;
+pub mod health;
+pub mod input;
+pub mod patterns;
+pub mod review;
+pub mod rollbacks;
+mod text;
+pub mod waste;

@@ -1,0 +1,178 @@
+//! The handle that servers and commands hold.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uplift_cycle::detect::health::Health;
+use uplift_cycle::observe;
+use uplift_model::event::Event;
+use uplift_model::opportunity::{Opportunity, OpportunityStatus};
+use uplift_model::{Policy, Time};
+use uplift_store::writes::{IntakeBatch, IntakeReceipt, StepCommit, Write};
+use uplift_store::{Store, StoreError, StoreResult};
+
+use crate::clock::Clock;
+use crate::touched::Touched;
+
+/// The engine. Cheap to clone: all clones are one.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    policy: RwLock<Arc<Policy>>,
+    clock: Arc<dyn Clock>,
+    room: Arc<Semaphore>,
+    touched: Touched,
+    ready: AtomicBool,
+}
+
+/// Room in the queue for a number of events; given back when dropped.
+#[derive(Debug)]
+pub struct Admission {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// The queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many events are waiting to be written: try again in {retry_after_s} s")]
+pub struct Overloaded {
+    /// When to try again, seconds.
+    pub retry_after_s: u64,
+}
+
+impl Engine {
+    /// An engine over a store. It does nothing by itself: see [`watch`](crate::watch).
+    pub fn new(store: Arc<dyn Store>, policy: Policy, clock: Arc<dyn Clock>) -> Self {
+        let room = Arc::new(Semaphore::new(policy.intake.max_queued_events));
+        Self(Arc::new(Inner {
+            store,
+            policy: RwLock::new(Arc::new(policy)),
+            clock,
+            room,
+            touched: Touched::default(),
+            ready: AtomicBool::new(true),
+        }))
+    }
+
+    /// Where everything is kept.
+    pub fn store(&self) -> &dyn Store {
+        self.0.store.as_ref()
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.0.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The moment it is.
+    pub fn now(&self) -> Time {
+        self.0.clock.now()
+    }
+
+    /// Who was touched since detection last looked.
+    pub fn touched(&self) -> &Touched {
+        &self.0.touched
+    }
+
+    /// Whether it takes requests: not while it starts or shuts down.
+    pub fn is_ready(&self) -> bool {
+        self.0.ready.load(Ordering::SeqCst)
+    }
+
+    /// Says whether it takes requests.
+    pub fn set_ready(&self, ready: bool) {
+        self.0.ready.store(ready, Ordering::SeqCst);
+    }
+
+    /// Events that wait for the writer now.
+    pub fn queued_events(&self) -> usize {
+        self.policy().intake.max_queued_events.saturating_sub(self.0.room.available_permits())
+    }
+
+    /// Reserves room in the queue for `events` events without waiting.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn try_admit(&self, events: usize) -> Result<Admission, Overloaded> {
+        match Arc::clone(&self.0.room).try_acquire_many_owned(self.permits(events)) {
+            Ok(permit) => Ok(Admission { _permit: Some(permit) }),
+            Err(_) => Err(Overloaded { retry_after_s: 1 }),
+        }
+    }
+
+    /// Waits for room in the queue.
+    pub async fn admit(&self, events: usize) -> Admission {
+        // The semaphore is never closed; without a permit the writer's own queue still bounds what waits.
+        Admission { _permit: Arc::clone(&self.0.room).acquire_many_owned(self.permits(events)).await.ok() }
+    }
+
+    fn permits(&self, events: usize) -> u32 {
+        u32::try_from(events.clamp(1, self.policy().intake.max_queued_events)).unwrap_or(u32::MAX)
+    }
+
+    /// Prepares events, stores them durably, wakes detection. Runs to its end even if the caller goes away.
+    ///
+    /// # Errors
+    /// When nothing of these events was stored.
+    pub async fn ingest(&self, admission: Admission, events: Vec<Event>) -> StoreResult<IntakeReceipt> {
+        self.ingest_with(admission, events, Vec::new()).await
+    }
+
+    /// As [`ingest`](Self::ingest), deleting the rows of `event_inbox` that the events came from.
+    ///
+    /// # Errors
+    /// When nothing of these events was stored.
+    pub async fn ingest_with(
+        &self,
+        admission: Admission,
+        events: Vec<Event>,
+        inbox: Vec<i64>,
+    ) -> StoreResult<IntakeReceipt> {
+        let engine = self.clone();
+        let work = tokio::spawn(async move {
+            let batch = IntakeBatch {
+                events: events.into_iter().map(observe::prepare).collect(),
+                received_at: engine.now(),
+                inbox,
+                auto_register: engine.policy().engine.auto_register,
+                review: engine.policy().review,
+            };
+            let receipt = engine.0.store.commit_intake(batch).await?;
+            drop(admission);
+            engine.0.touched.add(receipt.touched.iter().copied());
+            Ok(receipt)
+        });
+        work.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Writes what a step decided. Runs to its end even if the caller goes away.
+    ///
+    /// # Errors
+    /// When nothing of it was written.
+    pub async fn commit(&self, writes: Vec<Write>) -> StoreResult<uplift_store::StepReceipt> {
+        let engine = self.clone();
+        let commit = StepCommit { at: self.now(), writes, ..StepCommit::default() };
+        let work = tokio::spawn(async move { engine.0.store.commit_step(commit).await });
+        work.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Sets an opportunity aside.
+    ///
+    /// # Errors
+    /// When there is none with this number, or it is not open.
+    pub async fn dismiss(&self, opportunity_id: i64, reason: String) -> StoreResult<Opportunity> {
+        let close = Write::CloseOpportunity { id: opportunity_id, status: OpportunityStatus::Dismissed, reason };
+        self.commit(vec![close]).await?;
+        self.store().opportunity(opportunity_id).await
+    }
+
+    /// The health of the whole.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn health(&self) -> StoreResult<Health> {
+        crate::load::health(self).await
+    }
+}

@@ -1,0 +1,300 @@
+//! The loop that detects, reviews, alerts and empties the inbox.
+//!
+//! It rereads the state and does what is due, so it may be stopped and started anywhere: what a rule marked stays
+//! marked until it is judged, a due review stays due until it is recorded, an inbox row stays until its event is
+//! stored.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use uplift_cycle::detect::input::{EntityWindow, Judgement};
+use uplift_cycle::detect::{degradation, errors, patterns, review, rollbacks, waste};
+use uplift_model::opportunity::Finding;
+use uplift_model::review::ReviewCounter;
+use uplift_model::time::MICROS_PER_DAY;
+use uplift_model::{EntityKey, Policy};
+use uplift_store::rows::{EntityFilter, Mark};
+use uplift_store::{PageRequest, StoreError, StoreResult, Write};
+
+use crate::engine::Engine;
+use crate::load::{self, LoadedMark};
+use crate::touched::Scope;
+use crate::{alerting, inbox};
+
+/// How often to look for what other programs wrote, and for what is due.
+const TICK: Duration = Duration::from_millis(250);
+/// How long to gather touched entities before looking at them.
+const GATHER: Duration = Duration::from_millis(50);
+/// Least pause between two evaluations of one entity's window.
+const PAUSE: Duration = Duration::from_millis(300);
+/// An evaluation that takes long is repeated more rarely: at most a tenth of the time goes into it.
+const PAUSE_PER_COST: u32 = 10;
+/// How often alerts are looked at.
+const ALERTS: Duration = Duration::from_secs(2);
+/// How often old raw events are deleted.
+const PRUNE: Duration = Duration::from_mins(10);
+/// Traces pruned in one commit: a short one, because intake waits meanwhile.
+const PRUNE_BATCH: u32 = 200;
+/// Marks judged, and reviews held, in one go.
+const BATCH: u32 = 100;
+
+/// What a pass came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Events taken from the inbox.
+    pub inbox: u64,
+    /// Rows of the inbox that could not be taken.
+    pub inbox_rejected: u64,
+    /// Marks that held up.
+    pub confirmed: u64,
+    /// Marks that did not.
+    pub withdrawn: u64,
+    /// Findings of the rolling watch.
+    pub findings: u64,
+    /// Reviews held.
+    pub reviews: u64,
+    /// Alerts that hold.
+    pub alerts: u64,
+}
+
+/// Copies the policy's thresholds into the store; to be called once before events come in.
+///
+/// # Errors
+/// When the store cannot be written.
+pub async fn prepare(engine: &Engine) -> StoreResult<()> {
+    let detection = engine.policy().detection.clone();
+    engine.commit(vec![Write::SetDetection(detection), Write::Tick]).await?;
+    Ok(())
+}
+
+/// Works off everything there is to detect and returns.
+///
+/// # Errors
+/// When the store fails.
+pub async fn settle(engine: &Engine) -> StoreResult<Report> {
+    let mut report = Report::default();
+    inbox::empty(engine, &mut report).await?;
+    judge_marks(engine, &mut report).await?;
+    let scope = engine.touched().take();
+    for entity in entities(engine, scope).await? {
+        evaluate(engine, entity, &mut report).await?;
+    }
+    hold_reviews(engine, &mut report).await?;
+    find_rollbacks(engine, &mut report).await?;
+    alerting::update(engine, &mut report).await?;
+    engine.commit(vec![Write::Tick]).await?;
+    Ok(report)
+}
+
+/// Runs until `stop` says so. Errors are logged and tried again.
+pub async fn run(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool>) {
+    // Nobody remembers what came in before this process began.
+    let mut watch = Watch { waiting_for_everybody: true, ..Watch::default() };
+    while !*stop.borrow() {
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            () = engine.touched().wait() => tokio::time::sleep(GATHER).await,
+            _ = stop.changed() => return,
+        }
+        if let Err(error) = watch.tick(&engine).await {
+            if matches!(error, StoreError::Closed) {
+                return;
+            }
+            tracing::warn!(%error, "detection could not go on; it will be tried again");
+            tokio::time::sleep(TICK).await;
+        }
+    }
+}
+
+/// What the loop remembers: only when to look again.
+#[derive(Default)]
+struct Watch {
+    waiting: BTreeSet<EntityKey>,
+    waiting_for_everybody: bool,
+    not_before: BTreeMap<EntityKey, Instant>,
+    alerts_at: Option<Instant>,
+    prune_at: Option<Instant>,
+    dirty: bool,
+}
+
+impl Watch {
+    async fn tick(&mut self, engine: &Engine) -> StoreResult<()> {
+        let mut report = Report::default();
+        inbox::empty(engine, &mut report).await?;
+        judge_marks(engine, &mut report).await?;
+        match engine.touched().take() {
+            Scope::Everybody => self.waiting_for_everybody = true,
+            Scope::Entities(entities) => self.waiting.extend(entities),
+        }
+        if self.waiting_for_everybody {
+            self.waiting.extend(self::entities(engine, Scope::Everybody).await?);
+            self.waiting_for_everybody = false;
+        }
+        self.dirty |= !self.waiting.is_empty();
+        let now = Instant::now();
+        let due: Vec<EntityKey> = self
+            .waiting
+            .iter()
+            .copied()
+            .filter(|entity| self.not_before.get(entity).is_none_or(|at| *at <= now))
+            .collect();
+        for entity in due {
+            let began = Instant::now();
+            evaluate(engine, entity, &mut report).await?;
+            self.waiting.remove(&entity);
+            self.not_before.insert(entity, Instant::now() + PAUSE.max(began.elapsed() * PAUSE_PER_COST));
+        }
+        hold_reviews(engine, &mut report).await?;
+        if self.dirty && self.alerts_at.is_none_or(|at| at <= now) {
+            find_rollbacks(engine, &mut report).await?;
+            alerting::update(engine, &mut report).await?;
+            engine.commit(vec![Write::Tick]).await?;
+            self.alerts_at = Some(Instant::now() + ALERTS);
+            self.dirty = !self.waiting.is_empty();
+        }
+        if self.prune_at.is_none_or(|at| at <= now) {
+            // One short commit a tick until nothing is left, then a long pause.
+            if prune(engine).await? < u64::from(PRUNE_BATCH) {
+                self.prune_at = Some(Instant::now() + PRUNE);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Deletes raw events that have been kept for long enough. Returns how many traces that was.
+async fn prune(engine: &Engine) -> StoreResult<u64> {
+    let retention = engine.policy().retention.clone();
+    let hours = i64::from(retention.raw_events_days).saturating_mul(24).max(i64::from(retention.dedup_window_hours));
+    let received_before = engine.now().plus_hours(-hours);
+    let receipt = engine.commit(vec![Write::PruneEvents { received_before, limit: PRUNE_BATCH }]).await?;
+    Ok(receipt.pruned)
+}
+
+/// The entities a scope stands for.
+async fn entities(engine: &Engine, scope: Scope) -> StoreResult<BTreeSet<EntityKey>> {
+    match scope {
+        Scope::Entities(entities) => Ok(entities),
+        Scope::Everybody => {
+            let mut all = BTreeSet::new();
+            let mut page = PageRequest::first(uplift_store::page::MAX_PAGE);
+            loop {
+                let filter =
+                    EntityFilter { entity_type: Some(uplift_model::EntityType::Agent), ..EntityFilter::default() };
+                let list = engine.store().entities(filter, page.clone()).await?;
+                all.extend(list.items.into_iter().map(|entity| entity.key));
+                match list.next {
+                    Some(cursor) => page.cursor = Some(cursor),
+                    None => return Ok(all),
+                }
+            }
+        }
+    }
+}
+
+/// Judges what rules in the database marked.
+async fn judge_marks(engine: &Engine, report: &mut Report) -> StoreResult<()> {
+    loop {
+        let marks = engine.store().unconfirmed_marks(BATCH).await?;
+        if marks.is_empty() {
+            return Ok(());
+        }
+        for mark in &marks {
+            judge(engine, mark, false, report).await?;
+        }
+    }
+}
+
+/// Judges one mark. One that was confirmed before is only brought up to date: that its worst day is over does not
+/// undo it.
+async fn judge(engine: &Engine, mark: &Mark, confirmed_before: bool, report: &mut Report) -> StoreResult<()> {
+    let policy = engine.policy();
+    let id = mark.opportunity.id;
+    let judgement = match load::mark(engine, mark).await? {
+        LoadedMark::Error(mark) => errors::judge(&mark, &policy.detection),
+        LoadedMark::Operation(mark) => degradation::judge(&mark, &policy.detection),
+        LoadedMark::Unknown { reason, .. } => Judgement::Withdrawn { reason },
+    };
+    let write = match judgement {
+        Judgement::Confirmed(finding) => {
+            report.confirmed += u64::from(!confirmed_before);
+            Write::ConfirmOpportunity { id, finding: Box::new(finding) }
+        }
+        Judgement::Withdrawn { .. } if confirmed_before => return Ok(()),
+        Judgement::Withdrawn { reason } => {
+            report.withdrawn += 1;
+            Write::WithdrawOpportunity { id, reason }
+        }
+    };
+    match engine.commit(vec![write]).await {
+        // Somebody closed it in the meantime: theirs is the last word.
+        Ok(_) | Err(StoreError::NotOpen { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Looks at everything about one entity.
+async fn evaluate(engine: &Engine, entity: EntityKey, report: &mut Report) -> StoreResult<()> {
+    for mark in engine.store().open_marks(entity).await? {
+        judge(engine, &mark, true, report).await?;
+    }
+    let Some(window) = load::window(engine, entity).await? else { return Ok(()) };
+    let findings = compute(window, engine.policy()).await?;
+    report.findings += findings.len() as u64;
+    put(engine, findings, Vec::new()).await
+}
+
+/// The rules over a window, off the runtime's threads: a search for patterns takes its time.
+async fn compute(window: EntityWindow, policy: std::sync::Arc<Policy>) -> StoreResult<Vec<Finding>> {
+    let work = tokio::task::spawn_blocking(move || {
+        let mut findings = waste::find(&window, &policy.detection);
+        findings.extend(patterns::find(&window, &policy.detection));
+        findings
+    });
+    work.await.map_err(|error| StoreError::Engine { context: "looking at an entity", reason: error.to_string() })
+}
+
+/// Saves findings, with what belongs to them, in one commit.
+async fn put(engine: &Engine, findings: Vec<Finding>, also: Vec<Write>) -> StoreResult<()> {
+    let quiet_days = i64::from(engine.policy().detection.dismissed_quiet_days);
+    let quiet_since = Some(engine.now().plus_micros(-quiet_days * MICROS_PER_DAY));
+    let mut writes: Vec<Write> =
+        findings.into_iter().map(|finding| Write::PutFinding { finding: Box::new(finding), quiet_since }).collect();
+    writes.extend(also);
+    if !writes.is_empty() {
+        engine.commit(writes).await?;
+    }
+    Ok(())
+}
+
+/// Holds the reviews that are due; findings, record and counter go into one commit.
+async fn hold_reviews(engine: &Engine, report: &mut Report) -> StoreResult<()> {
+    let due = engine.store().review_queue(true, PageRequest::first(BATCH)).await?;
+    for counter in due.items {
+        hold_review(engine, counter).await?;
+        report.reviews += 1;
+    }
+    Ok(())
+}
+
+async fn hold_review(engine: &Engine, counter: ReviewCounter) -> StoreResult<()> {
+    let Some(window) = load::window(engine, counter.entity).await? else { return Ok(()) };
+    let policy = engine.policy();
+    let work = tokio::task::spawn_blocking(move || review::review(&window, &counter, &[], &policy.detection));
+    let (findings, review) = work
+        .await
+        .map_err(|error| StoreError::Engine { context: "reviewing an entity", reason: error.to_string() })?;
+    put(engine, findings, vec![Write::RecordReview(review)]).await
+}
+
+/// Finds entities whose improvements were taken back too often.
+async fn find_rollbacks(engine: &Engine, report: &mut Report) -> StoreResult<()> {
+    let policy = engine.policy();
+    let (now, days) = (engine.now(), policy.engine.rollback_rate_days);
+    let since = now.plus_micros(-i64::from(days) * MICROS_PER_DAY);
+    let decisions = load::decisions(engine, since).await?;
+    let minimum = policy.engine.rollback_rate_min_decisions;
+    let findings = rollbacks::find(&decisions, now, &policy.detection, minimum, days);
+    report.findings += findings.len() as u64;
+    put(engine, findings, Vec::new()).await
+}

@@ -1,0 +1,160 @@
+//! The watch over a store in memory: what comes in is found, confirmed, reviewed.
+
+use std::sync::Arc;
+
+use uplift_intake::{DecodeContext, Decoder, Item};
+use uplift_model::event::Event;
+use uplift_model::opportunity::{OpportunityKind, OpportunitySource, OpportunityStatus};
+use uplift_model::{Opportunity, Policy, Time};
+use uplift_runner::clock::ManualClock;
+use uplift_runner::{Engine, watch};
+use uplift_store::rows::OpportunityFilter;
+use uplift_store::sqlite::SqliteStore;
+use uplift_store::{PageRequest, Store as _};
+
+fn now() -> Time {
+    "2026-03-01T00:00:00Z".parse().unwrap()
+}
+
+async fn engine() -> Engine {
+    let store = Arc::new(SqliteStore::in_memory().unwrap());
+    let engine = Engine::new(store, Policy::default(), Arc::new(ManualClock::at(now())));
+    watch::prepare(&engine).await.unwrap();
+    engine
+}
+
+fn decode(lines: &str) -> Vec<Event> {
+    let mut decoder = Decoder::new(&Policy::default().intake, DecodeContext { received_at: now(), at: None });
+    let mut items = Vec::new();
+    decoder.push(lines.as_bytes(), &mut items);
+    decoder.finish(&mut items);
+    let event = |item| match item {
+        Item::Event(decoded) => decoded.event,
+        Item::Rejection(rejection) => panic!("{rejection:?}"),
+    };
+    items.into_iter().map(event).collect()
+}
+
+async fn ingest(engine: &Engine, lines: &str) {
+    let events = decode(lines);
+    let admission = engine.admit(events.len()).await;
+    engine.ingest(admission, events).await.unwrap();
+}
+
+async fn opportunities(engine: &Engine) -> Vec<Opportunity> {
+    let page = PageRequest::first(100);
+    engine.store().opportunities(OpportunityFilter::default(), page).await.unwrap().items
+}
+
+fn error(number: u32, minute: u32) -> String {
+    format!(
+        r#"{{"id":"e{number}","ts":"2026-02-27T10:{minute:02}:00Z","event_type":"TOOL_EXECUTED","agent":"support","tool":"get_order","task_id":"t{number}","outcome":"ERROR","error_type":"ToolError","content":"Order #{number}77 not found"}}
+"#
+    )
+}
+
+#[tokio::test]
+async fn the_sixth_error_is_an_opportunity_with_evidence() {
+    let engine = engine().await;
+    ingest(&engine, &(1..=5).map(|n| error(n, n)).collect::<String>()).await;
+    watch::settle(&engine).await.unwrap();
+    assert!(opportunities(&engine).await.is_empty());
+    ingest(&engine, &error(6, 6)).await;
+    let report = watch::settle(&engine).await.unwrap();
+    assert_eq!((report.confirmed, report.withdrawn), (1, 0));
+    let found = opportunities(&engine).await;
+    assert_eq!(found.len(), 1);
+    let opportunity = &found[0];
+    assert_eq!(opportunity.finding.kind, OpportunityKind::RecurringError);
+    assert_eq!(opportunity.finding.source, OpportunitySource::Trigger);
+    assert_eq!(opportunity.finding.evidence.count, 6);
+    assert!(opportunity.confirmed && opportunity.finding.confidence > 0.0);
+    let event = &opportunity.finding.evidence.events[0];
+    let read = engine.store().event(event.trace_key.clone(), event.id.clone()).await.unwrap();
+    assert_eq!(read.tool.as_deref(), Some("get_order"));
+}
+
+#[tokio::test]
+async fn counts_go_on_while_it_is_open_and_a_dismissed_one_stays_away() {
+    let engine = engine().await;
+    ingest(&engine, &(1..=6).map(|n| error(n, n)).collect::<String>()).await;
+    watch::settle(&engine).await.unwrap();
+    ingest(&engine, &(7..=9).map(|n| error(n, n)).collect::<String>()).await;
+    watch::settle(&engine).await.unwrap();
+    let found = opportunities(&engine).await;
+    assert_eq!(found[0].finding.evidence.count, 9);
+    engine.dismiss(found[0].id, "known".to_owned()).await.unwrap();
+    ingest(&engine, &(10..=12).map(|n| error(n, n)).collect::<String>()).await;
+    watch::settle(&engine).await.unwrap();
+    let found = opportunities(&engine).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].status, OpportunityStatus::Dismissed);
+}
+
+#[tokio::test]
+async fn a_slower_tool_is_confirmed_and_a_trifle_is_withdrawn() {
+    let engine = engine().await;
+    let mut lines = String::new();
+    for (tool, before, after) in [("search", 800.0, 2_000.0), ("clock", 0.1, 0.3)] {
+        for day in 18..=26 {
+            for hour in 0..12 {
+                let ms = if day == 26 { after } else { before };
+                lines.push_str(&format!(
+                    r#"{{"id":"{tool}-{day}-{hour}","ts":"2026-02-{day}T{hour:02}:30:00Z","event_type":"TOOL_EXECUTED","agent":"researcher","tool":"{tool}","task_id":"{tool}-{day}-{hour}","outcome":"SUCCESS","duration_ms":{ms}}}
+{{"id":"{tool}-{day}-{hour}b","ts":"2026-02-{day}T{hour:02}:40:00Z","event_type":"TOOL_EXECUTED","agent":"researcher","tool":"{tool}","task_id":"{tool}-{day}-{hour}","outcome":"SUCCESS","duration_ms":{ms}}}
+"#
+                ));
+            }
+        }
+    }
+    ingest(&engine, &lines).await;
+    let report = watch::settle(&engine).await.unwrap();
+    assert_eq!((report.confirmed, report.withdrawn), (1, 1));
+    let found = opportunities(&engine).await;
+    let slow = found.iter().find(|found| found.status.is_open()).unwrap();
+    assert_eq!(slow.finding.kind, OpportunityKind::PerformanceDegradation);
+    assert_eq!(slow.finding.fingerprint, "tool:search");
+    let trifle = found.iter().find(|found| !found.status.is_open()).unwrap();
+    assert!(trifle.resolution.as_deref().unwrap().starts_with("withdrawn: "), "{:?}", trifle.resolution);
+}
+
+#[tokio::test]
+async fn a_review_is_held_once_it_is_due_and_starts_the_counter_anew() {
+    let engine = engine().await;
+    let task = |n: u32| {
+        format!(
+            r#"{{"id":"d{n}","ts":"2026-02-27T10:{:02}:{:02}Z","event_type":"TASK_COMPLETED","agent":"coder","task_id":"t{n}","duration_ms":1000}}
+"#,
+            n / 60,
+            n % 60
+        )
+    };
+    ingest(&engine, &(0..99).map(task).collect::<String>()).await;
+    assert_eq!(watch::settle(&engine).await.unwrap().reviews, 0);
+    ingest(&engine, &(99..103).map(task).collect::<String>()).await;
+    assert_eq!(watch::settle(&engine).await.unwrap().reviews, 1);
+    let queue = engine.store().review_queue(false, PageRequest::first(10)).await.unwrap().items;
+    assert_eq!((queue[0].tasks_since_review, queue[0].due), (0, None));
+    let reviews = engine.store().reviews(queue[0].entity, 10).await.unwrap();
+    assert_eq!((reviews.len(), reviews[0].tasks), (1, 103));
+    assert_eq!(watch::settle(&engine).await.unwrap().reviews, 0);
+}
+
+#[tokio::test]
+async fn the_running_watch_finds_it_within_a_second() {
+    let engine = engine().await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let running = tokio::spawn(watch::run(engine.clone(), stopped));
+    ingest(&engine, &(1..=6).map(|n| error(n, n)).collect::<String>()).await;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        let found = opportunities(&engine).await;
+        if found.first().is_some_and(|found| found.confirmed) {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "nothing was found");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    stop.send(true).unwrap();
+    running.await.unwrap();
+}

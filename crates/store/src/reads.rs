@@ -1,0 +1,262 @@
+//! Reads: a small trait per noun.
+
+use async_trait::async_trait;
+use uplift_model::alert::Alert;
+use uplift_model::entity::{Entity, EntityKey};
+use uplift_model::improvement::Improvement;
+use uplift_model::opportunity::Opportunity;
+use uplift_model::relationship::Relationship;
+use uplift_model::review::{Review, ReviewCounter};
+use uplift_model::revision::{Configuration, RevisionId};
+use uplift_model::task::Task;
+use uplift_model::{Hour, Time};
+
+use crate::error::StoreResult;
+use crate::page::{PageRequest, Paged};
+use crate::rows::{
+    AnalyticsRow, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend, EntityWindowRows,
+    ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, InboxRow, Mark, MetricsRow, OperationHistory,
+    OpportunityFilter, SystemStatusRow, TaskFilter,
+};
+use crate::writes::Writes;
+
+/// Everything a store can do.
+pub trait Store:
+    EntityReads
+    + EventReads
+    + TaskReads
+    + OpportunityReads
+    + DetectionReads
+    + ReviewReads
+    + ImprovementReads
+    + SystemReads
+    + Writes
+    + Send
+    + Sync
+{
+}
+
+/// Entities, how they hang together, and their revisions.
+#[async_trait]
+pub trait EntityReads {
+    /// Entities by type and id.
+    ///
+    /// # Errors
+    /// On a cursor of another list, or when the engine fails.
+    async fn entities(&self, filter: EntityFilter, page: PageRequest) -> StoreResult<Paged<Entity>>;
+
+    /// One entity.
+    ///
+    /// # Errors
+    /// When there is none, or its name is in several environments and none was given.
+    async fn entity(&self, selector: EntitySelector) -> StoreResult<Entity>;
+
+    /// The ties from or to an entity; all ties where none is named.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn relationships(&self, entity: Option<EntityKey>) -> StoreResult<Vec<Relationship>>;
+
+    /// A configuration by its address.
+    ///
+    /// # Errors
+    /// When there is none.
+    async fn revision(&self, id: RevisionId) -> StoreResult<Configuration>;
+}
+
+/// Events.
+#[async_trait]
+pub trait EventReads {
+    /// Events, trace by trace, the latest trace first; within a named task in time order.
+    ///
+    /// # Errors
+    /// On a cursor of another list, or when the engine fails.
+    async fn events(&self, filter: EventFilter, page: PageRequest) -> StoreResult<Paged<EventRecord>>;
+
+    /// One event by its identity (in the named environment, or the only one that has it).
+    ///
+    /// # Errors
+    /// When there is none.
+    async fn event(&self, trace_key: String, id: String) -> StoreResult<EventRecord>;
+
+    /// The oldest rows that other programs left in `event_inbox`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn inbox(&self, limit: u32) -> StoreResult<Vec<InboxRow>>;
+}
+
+/// Tasks.
+#[async_trait]
+pub trait TaskReads {
+    /// Tasks that somebody named, the latest trace first.
+    ///
+    /// # Errors
+    /// On a cursor of another list, or when the engine fails.
+    async fn tasks(&self, filter: TaskFilter, page: PageRequest) -> StoreResult<Paged<Task>>;
+
+    /// One task by its id.
+    ///
+    /// # Errors
+    /// When there is none.
+    async fn task(&self, task_id: String) -> StoreResult<Task>;
+}
+
+/// Opportunities.
+#[async_trait]
+pub trait OpportunityReads {
+    /// Opportunities, the open ones first, then by impact, confidence and number.
+    ///
+    /// # Errors
+    /// On a cursor of another list, or when the engine fails.
+    async fn opportunities(&self, filter: OpportunityFilter, page: PageRequest) -> StoreResult<Paged<Opportunity>>;
+
+    /// One opportunity.
+    ///
+    /// # Errors
+    /// When there is none.
+    async fn opportunity(&self, id: i64) -> StoreResult<Opportunity>;
+}
+
+/// What detectors look at.
+#[async_trait]
+pub trait DetectionReads {
+    /// What rules in the database marked and no detector has judged yet, oldest first.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn unconfirmed_marks(&self, limit: u32) -> StoreResult<Vec<Mark>>;
+
+    /// Open, confirmed opportunities of this entity that a rule in the database can mark.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn open_marks(&self, entity: EntityKey) -> StoreResult<Vec<Mark>>;
+
+    /// An error group of an entity.
+    ///
+    /// # Errors
+    /// When there is none.
+    async fn error_history(&self, entity: EntityKey, fingerprint: String) -> StoreResult<ErrorHistory>;
+
+    /// An operation of an entity in the hours `from..=to`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn operation_history(
+        &self,
+        entity: EntityKey,
+        operation: String,
+        from: Hour,
+        to: Hour,
+    ) -> StoreResult<OperationHistory>;
+
+    /// The latest ended tasks of an entity: at most `max_tasks`, none that was last seen more than `days` before
+    /// the entity's latest event.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn entity_window(&self, entity: EntityKey, days: u32, max_tasks: u32) -> StoreResult<EntityWindowRows>;
+
+    /// Decisions since a moment, oldest first.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn decisions(&self, since: Time) -> StoreResult<Vec<DecisionRow>>;
+
+    /// For each agent with tasks: its last 24 hours and the 7 days before.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn entity_trends(&self) -> StoreResult<Vec<EntityTrend>>;
+
+    /// Error groups with at least `at_least` errors in one hour, from hour `since` on.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn error_hours(&self, since: Hour, at_least: i64) -> StoreResult<Vec<ErrorHour>>;
+}
+
+/// Rolling reviews.
+#[async_trait]
+pub trait ReviewReads {
+    /// Counters, due ones first.
+    ///
+    /// # Errors
+    /// On a cursor of another list, or when the engine fails.
+    async fn review_queue(&self, due_only: bool, page: PageRequest) -> StoreResult<Paged<ReviewCounter>>;
+
+    /// Reviews that were held of an entity, the latest first.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn reviews(&self, entity: EntityKey, limit: u32) -> StoreResult<Vec<Review>>;
+}
+
+/// Improvements and what came of them.
+#[async_trait]
+pub trait ImprovementReads {
+    /// Improvements that occupy an entity.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn active_improvements(&self, page: PageRequest) -> StoreResult<Paged<Improvement>>;
+
+    /// Decided improvements, the latest first.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn history(&self, entity: Option<EntityKey>, page: PageRequest) -> StoreResult<Paged<HistoryRow>>;
+
+    /// The view `improvement_analytics`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn analytics(&self) -> StoreResult<Vec<AnalyticsRow>>;
+
+    /// The row of an entity in the view `self_improvement_status`.
+    ///
+    /// # Errors
+    /// When there is no such entity.
+    async fn entity_status(&self, entity: EntityKey) -> StoreResult<EntityStatusRow>;
+}
+
+/// The system as a whole.
+#[async_trait]
+pub trait SystemReads {
+    /// How much there is.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn counts(&self) -> StoreResult<Counts>;
+
+    /// The view `self_improvement_metrics`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn metrics(&self) -> StoreResult<MetricsRow>;
+
+    /// The view `system_self_improvement_status`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn system_status(&self) -> StoreResult<SystemStatusRow>;
+
+    /// Alerts, the latest first.
+    ///
+    /// # Errors
+    /// On a cursor of another list, or when the engine fails.
+    async fn alerts(&self, active_only: bool, page: PageRequest) -> StoreResult<Paged<Alert>>;
+
+    /// A setting as JSON, if it was ever written.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn setting(&self, name: String) -> StoreResult<Option<serde_json::Value>>;
+
+    /// The names of the migrations that have run, in order.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn migrations(&self) -> StoreResult<Vec<String>>;
+}

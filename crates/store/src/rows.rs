@@ -1,0 +1,442 @@
+//! What reads return, beyond the nouns of `model`.
+
+use serde::{Deserialize, Serialize};
+use uplift_model::alert::HealthStatus;
+use uplift_model::entity::{EntityKey, EntityState, EntityType};
+use uplift_model::event::{Clock, EventKind, Exposure, Outcome, Source};
+use uplift_model::fingerprint::ErrorTemplate;
+use uplift_model::opportunity::{
+    EventRef, ImpactLevel, Opportunity, OpportunityKind, OpportunitySource, OpportunityStatus,
+};
+use uplift_model::rollup::OperationDelta;
+use uplift_model::{Hour, Time};
+
+/// Which entity: by key, or by name within an environment (or in the only environment that has it).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntitySelector {
+    /// Its kind.
+    pub entity_type: EntityType,
+    /// All digits: its id; else its name.
+    pub id_or_name: String,
+    /// The environment, for a name that is in several.
+    pub environment: Option<String>,
+}
+
+/// Which entities.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EntityFilter {
+    /// Only of this kind.
+    pub entity_type: Option<EntityType>,
+    /// Only in this environment.
+    pub environment: Option<String>,
+    /// Only in this state.
+    pub state: Option<EntityState>,
+    /// Also those that come with Uplift itself (environment `uplift`).
+    pub built_in: bool,
+}
+
+/// Which tasks.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TaskFilter {
+    /// Only of this entity.
+    pub entity: Option<EntityKey>,
+    /// Only with this outcome.
+    pub outcome: Option<Outcome>,
+    /// Only with errors, or only without.
+    pub has_errors: Option<bool>,
+    /// Only of this session.
+    pub session_id: Option<String>,
+    /// Only seen last at or after this.
+    pub since: Option<Time>,
+    /// Only seen first before this.
+    pub until: Option<Time>,
+}
+
+/// Which events.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EventFilter {
+    /// Only of this task (or trace).
+    pub task_id: Option<String>,
+    /// Only of this entity.
+    pub entity: Option<EntityKey>,
+    /// Only of this kind.
+    pub kind: Option<EventKind>,
+    /// Only with this outcome.
+    pub outcome: Option<Outcome>,
+    /// Only of this tool.
+    pub tool: Option<String>,
+    /// Only errors of this group.
+    pub fingerprint: Option<String>,
+    /// Only at or after this.
+    pub since: Option<Time>,
+    /// Only before this.
+    pub until: Option<Time>,
+}
+
+/// Which opportunities.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpportunityFilter {
+    /// Only of this entity.
+    pub entity: Option<EntityKey>,
+    /// Only in these states; empty for all.
+    pub status: Vec<OpportunityStatus>,
+    /// Only of this kind.
+    pub kind: Option<OpportunityKind>,
+    /// Only from this source.
+    pub source: Option<OpportunitySource>,
+    /// Only of this impact.
+    pub impact: Option<ImpactLevel>,
+    /// Only in this environment.
+    pub environment: Option<String>,
+}
+
+/// An event as read back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// The first half of its identity.
+    pub trace_key: String,
+    /// The sender's id.
+    pub id: String,
+    /// When.
+    pub ts: Time,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// Its kind.
+    pub event_type: EventKind,
+    /// The environment.
+    pub environment: String,
+    /// Whom it is about.
+    #[serde(flatten)]
+    pub entity: EntityKey,
+    /// That entity's name.
+    pub entity_name: String,
+    /// The task.
+    pub task_id: Option<String>,
+    /// The task that gave rise to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_task_id: Option<String>,
+    /// The session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// The span.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<String>,
+    /// The tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// How it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<f64>,
+    /// Tokens read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_in: Option<i64>,
+    /// Tokens written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_out: Option<i64>,
+    /// Tokens read from a cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_cached: Option<i64>,
+    /// US dollars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
+    /// Kind of error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_type: Option<String>,
+    /// The group of errors it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Text as sent: untrusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// Attributes as sent: untrusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<serde_json::Value>,
+    /// Arms its unit was given.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub exposures: Vec<Exposure>,
+    /// Who says so.
+    pub source: Source,
+}
+
+/// A tool call within a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallRow {
+    /// The tool.
+    pub tool: String,
+    /// Whether it ended in an error or a failure.
+    pub failed: bool,
+    /// Equal for equal calls, where arguments are known.
+    pub call_hash: Option<i64>,
+    /// The event.
+    pub event: EventRef,
+}
+
+/// A task with what detectors look at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskRow {
+    /// The trace.
+    pub trace_key: String,
+    /// The task.
+    pub task_id: String,
+    /// Its outcome.
+    pub outcome: Option<Outcome>,
+    /// The last moment seen, once it has ended.
+    pub ended_at: Option<Time>,
+    /// Milliseconds.
+    pub duration_ms: Option<f64>,
+    /// Tokens read and written.
+    pub tokens: i64,
+    /// US dollars.
+    pub cost_usd: f64,
+    /// Error events.
+    pub errors: i64,
+    /// Attributes of the event that gave it its owner, as a JSON object.
+    pub attributes: Option<String>,
+    /// Tool calls, in time order.
+    pub calls: Vec<CallRow>,
+}
+
+/// The latest tasks of an entity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntityWindowRows {
+    /// The latest event of the entity; none where there was no event.
+    pub as_of: Option<Time>,
+    /// Ended tasks, oldest first.
+    pub tasks: Vec<TaskRow>,
+    /// Contexts read in these tasks, with counts.
+    pub context_reads: Vec<(String, i64)>,
+}
+
+/// An error group of one entity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErrorHistory {
+    /// What its members share.
+    pub template: ErrorTemplate,
+    /// Errors by hour, ascending.
+    pub hours: Vec<(Hour, i64)>,
+    /// Tasks of the entity in these hours.
+    pub tasks_total: i64,
+    /// Those of them with this error.
+    pub tasks_affected: i64,
+    /// Some of the events, latest first.
+    pub events: Vec<EventRef>,
+    /// The latest of them.
+    pub last_seen_at: Option<Time>,
+}
+
+/// An operation of one entity by the hour.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperationHistory {
+    /// Sums by hour, ascending.
+    pub hours: Vec<(Hour, OperationDelta)>,
+    /// Some of the slowest events of the last 24 of these hours.
+    pub events: Vec<EventRef>,
+}
+
+/// What a rule in the database marked, and what it is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    /// The opportunity.
+    pub opportunity: Opportunity,
+    /// The hour whose change crossed the threshold.
+    pub marked_hour: Hour,
+}
+
+/// A row of `event_inbox`: written by programs other than Uplift.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxRow {
+    /// Its number.
+    pub seq: i64,
+    /// An event as JSON, in the wire format.
+    pub event: String,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Events.
+    pub events: i64,
+    /// Tasks that somebody named.
+    pub tasks: i64,
+    /// Those with outcome SUCCESS.
+    pub tasks_succeeded: i64,
+    /// Those with outcome FAILURE or ERROR.
+    pub tasks_failed: i64,
+    /// Agents, without those that come with Uplift.
+    pub agents: i64,
+    /// Tools, without those that come with Uplift.
+    pub tools: i64,
+    /// Groups of errors.
+    pub error_groups: i64,
+    /// Opportunities not yet acted on.
+    pub opportunities_pending: i64,
+    /// Opportunities with an improvement under way.
+    pub opportunities_in_progress: i64,
+    /// Improvements that occupy an entity.
+    pub improvements_active: i64,
+    /// Alerts that hold.
+    pub alerts_active: i64,
+}
+
+/// A row of the view `improvement_analytics`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AnalyticsRow {
+    /// The type of improvement.
+    pub improvement_type: String,
+    /// Decided ones.
+    pub total: i64,
+    /// Kept.
+    pub kept: i64,
+    /// Taken back for harm.
+    pub rolled_back: i64,
+    /// Ended without an answer.
+    pub inconclusive: i64,
+    /// Share kept of those decided either way, from 0 to 1.
+    pub success_rate: Option<f64>,
+    /// Mean effectiveness of the kept ones.
+    pub mean_effectiveness: Option<f64>,
+}
+
+/// A row of `improvement_history`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryRow {
+    /// The improvement.
+    pub improvement_id: i64,
+    /// What it changed.
+    #[serde(flatten)]
+    pub entity: EntityKey,
+    /// That entity's name.
+    pub entity_name: String,
+    /// Its type.
+    pub improvement_type: String,
+    /// How it ended: `kept`, `rolled_back`, `inconclusive`, `rejected` or `cancelled`.
+    pub outcome: String,
+    /// Why, in words.
+    pub reason: Option<String>,
+    /// When its trial began.
+    pub started_at: Option<Time>,
+    /// When it was decided.
+    pub decided_at: Time,
+    /// Measured before, as JSON.
+    pub metrics_before: Option<serde_json::Value>,
+    /// Measured after, as JSON.
+    pub metrics_after: Option<serde_json::Value>,
+    /// How much better, from -1 to 1.
+    pub effectiveness: Option<f64>,
+    /// Lower end of its interval.
+    pub effectiveness_low: Option<f64>,
+    /// Upper end of its interval.
+    pub effectiveness_high: Option<f64>,
+}
+
+/// A row of the view `self_improvement_status`: one entity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EntityStatusRow {
+    /// The entity.
+    #[serde(flatten)]
+    pub entity: EntityKey,
+    /// Its name.
+    pub entity_name: String,
+    /// Its environment.
+    pub environment: String,
+    /// Whether it may be improved by itself.
+    pub auto_improve_enabled: bool,
+    /// Open opportunities.
+    pub open_opportunities: i64,
+    /// Improvements that occupy it.
+    pub active_improvements: i64,
+    /// Kept.
+    pub kept: i64,
+    /// Taken back for harm.
+    pub rolled_back: i64,
+    /// The last decision.
+    pub last_decided_at: Option<Time>,
+    /// Tasks since its last review.
+    pub tasks_since_review: i64,
+    /// Why its review is due, if it is.
+    pub review_due: Option<String>,
+}
+
+/// The row of the view `self_improvement_metrics`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricsRow {
+    /// Decided improvements.
+    pub decided: i64,
+    /// Kept.
+    pub kept: i64,
+    /// Taken back for harm.
+    pub rolled_back: i64,
+    /// Ended without an answer.
+    pub inconclusive: i64,
+    /// Taken back of those decided either way, over 30 days of the engine's clock, from 0 to 1.
+    pub rollback_rate: Option<f64>,
+    /// Mean effectiveness of the kept ones.
+    pub mean_effectiveness: Option<f64>,
+    /// Opportunities not yet acted on.
+    pub opportunities_pending: i64,
+    /// Alerts that hold.
+    pub alerts_active: i64,
+}
+
+/// The row of the view `system_self_improvement_status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SystemStatusRow {
+    /// In a word.
+    pub health: HealthStatus,
+    /// From 0 to 100.
+    pub score: f64,
+    /// The engine's clock when it last ticked.
+    pub clock: Option<Time>,
+    /// The numbers behind it.
+    pub metrics: MetricsRow,
+}
+
+/// An improvement's decision, for rollback rates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecisionRow {
+    /// What it changed.
+    pub entity: EntityKey,
+    /// That entity's name.
+    pub entity_name: String,
+    /// When.
+    pub decided_at: Time,
+    /// Whether it was taken back for harm.
+    pub rolled_back_for_harm: bool,
+    /// How much better, from -1 to 1.
+    pub effectiveness: Option<f64>,
+}
+
+/// Sums of an entity's tasks over two stretches of event time, for alerts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntityTrend {
+    /// The entity.
+    pub entity: EntityKey,
+    /// Its name.
+    pub entity_name: String,
+    /// The last 24 hours up to its latest hour.
+    pub recent: OperationDelta,
+    /// The 7 days before.
+    pub before: OperationDelta,
+    /// Its latest hour with tasks.
+    pub latest: Hour,
+}
+
+/// The count of an error group in one hour, for alerts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErrorHour {
+    /// The entity.
+    pub entity: EntityKey,
+    /// Its name.
+    pub entity_name: String,
+    /// The group.
+    pub fingerprint: String,
+    /// What its members share.
+    pub template: String,
+    /// The hour.
+    pub hour: Hour,
+    /// Errors in it.
+    pub n: i64,
+}

@@ -1,0 +1,361 @@
+//! Names, entities, traces and attributes as numbers, with caches in front of the tables.
+//!
+//! The caches hold only what is in the database (or in the transaction that is being written): whoever rolls back
+//! drops them.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+
+use rusqlite::{Connection, OptionalExtension};
+use uplift_model::Time;
+use uplift_model::entity::{EntityKey, EntityName, EntityType};
+use uplift_model::fingerprint::{ErrorTemplate, Fingerprint};
+use uplift_model::policy::ImprovementConfig;
+
+use super::fault::{Fault, corrupt};
+
+/// A trace's address: a hash of its environment and key.
+pub(crate) type TraceHash = [u8; 16];
+
+/// The address of a trace.
+pub(crate) fn trace_hash(environment: &str, key: &str) -> TraceHash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(environment.len() as u64).to_le_bytes()).update(environment.as_bytes()).update(key.as_bytes());
+    let mut first = [0; 16];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    first
+}
+
+/// A map that forgets: when the young half is full, the old half goes.
+struct Cache<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    half: usize,
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
+    fn of(capacity: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), half: capacity / 2 }
+    }
+
+    fn get(&mut self, key: &K) -> Option<V> {
+        if let Some(value) = self.young.get(key) {
+            return Some(value.clone());
+        }
+        let (key, value) = self.old.remove_entry(key)?;
+        self.put(key, value.clone());
+        Some(value)
+    }
+
+    fn put(&mut self, key: K, value: V) {
+        if self.young.len() >= self.half {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+}
+
+/// An entity as the intake needs it.
+#[derive(Clone)]
+pub(super) struct KnownEntity {
+    pub(super) key: EntityKey,
+    pub(super) config: ImprovementConfig,
+}
+
+/// The caches.
+pub(super) struct Dictionary {
+    names: Cache<String, i64>,
+    entities: Cache<EntityName, KnownEntity>,
+    traces: Cache<TraceHash, i64>,
+    attributes: Cache<TraceHash, i64>,
+    errors: Cache<Fingerprint, i64>,
+    ties: HashSet<(EntityKey, EntityKey)>,
+    /// Where events that know only their task belong: none while no task was ever linked to a trace.
+    links: Option<Cache<TraceHash, Option<(i64, String)>>>,
+    links_looked_up: bool,
+    next_body: Option<i64>,
+    next_attributes: Option<i64>,
+    pub(super) clock_us: Option<i64>,
+}
+
+impl Default for Dictionary {
+    fn default() -> Self {
+        Self {
+            names: Cache::of(20_000),
+            entities: Cache::of(20_000),
+            traces: Cache::of(100_000),
+            attributes: Cache::of(4_000),
+            errors: Cache::of(20_000),
+            ties: HashSet::new(),
+            links: None,
+            links_looked_up: false,
+            next_body: None,
+            next_attributes: None,
+            clock_us: None,
+        }
+    }
+}
+
+impl Dictionary {
+    /// The number of a tool's or an error type's name.
+    pub(super) fn name(&mut self, connection: &Connection, name: &str) -> Result<i64, Fault> {
+        let key = name.to_owned();
+        if let Some(number) = self.names.get(&key) {
+            return Ok(number);
+        }
+        let found = connection
+            .prepare_cached("SELECT name_no FROM names WHERE name = ?1")?
+            .query_row([name], |row| row.get(0))
+            .optional()?;
+        let number = match found {
+            Some(number) => number,
+            None => connection.prepare_cached("INSERT INTO names (name) VALUES (?1)")?.insert([name])?,
+        };
+        self.names.put(key, number);
+        Ok(number)
+    }
+
+    /// The entity of this name, if there is one.
+    pub(super) fn entity(
+        &mut self,
+        connection: &Connection,
+        name: &EntityName,
+    ) -> Result<Option<KnownEntity>, Fault> {
+        if let Some(known) = self.entities.get(name) {
+            return Ok(Some(known));
+        }
+        let found: Option<(i64, String)> = connection
+            .prepare_cached(
+                "SELECT entity_id, improvement_config FROM entities
+                 WHERE environment = ?1 AND entity_type = ?2 AND name = ?3",
+            )?
+            .query_row((&name.environment, name.entity_type.as_str(), &name.name), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let Some((entity_id, config)) = found else { return Ok(None) };
+        let config = serde_json::from_str(&config).map_err(|error| corrupt("improvement_config", error))?;
+        let known = KnownEntity { key: EntityKey::new(name.entity_type, entity_id), config };
+        self.entities.put(name.clone(), known.clone());
+        Ok(Some(known))
+    }
+
+    /// The settings of an entity that was named by its key, if it exists.
+    pub(super) fn entity_by_key(connection: &Connection, key: EntityKey) -> Result<Option<KnownEntity>, Fault> {
+        let found: Option<String> = connection
+            .prepare_cached("SELECT improvement_config FROM entities WHERE entity_type = ?1 AND entity_id = ?2")?
+            .query_row((key.entity_type.as_str(), key.entity_id), |row| row.get(0))
+            .optional()?;
+        found
+            .map(|config| {
+                let config = serde_json::from_str(&config).map_err(|error| corrupt("improvement_config", error))?;
+                Ok(KnownEntity { key, config })
+            })
+            .transpose()
+    }
+
+    /// Writes a new entity.
+    pub(super) fn add_entity(
+        &mut self,
+        connection: &Connection,
+        name: &EntityName,
+        config: &ImprovementConfig,
+        at: Time,
+    ) -> Result<KnownEntity, Fault> {
+        // Those that come with Uplift have numbers of their own, far above.
+        let entity_id: i64 = connection
+            .prepare_cached(
+                "SELECT coalesce(max(entity_id), 0) + 1 FROM entities WHERE entity_type = ?1 AND entity_id < 2000000000",
+            )?
+            .query_row([name.entity_type.as_str()], |row| row.get(0))?;
+        let text = serde_json::to_string(config).map_err(|error| corrupt("improvement_config", error))?;
+        connection
+            .prepare_cached(
+                "INSERT INTO entities (entity_type, entity_id, environment, name, improvement_config, created_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute((name.entity_type.as_str(), entity_id, &name.environment, &name.name, text, at.micros()))?;
+        let known = KnownEntity { key: EntityKey::new(name.entity_type, entity_id), config: config.clone() };
+        self.entities.put(name.clone(), known.clone());
+        Ok(known)
+    }
+
+    /// Forgets what is cached of entities: their settings have changed.
+    pub(super) fn forget_entities(&mut self) {
+        self.entities = Cache::of(20_000);
+    }
+
+    /// The tool of this name, registered if need be, and the tie that `agent` uses it.
+    pub(super) fn learn_tool(
+        &mut self,
+        connection: &Connection,
+        agent: EntityKey,
+        environment: &str,
+        tool: &str,
+        at: Time,
+    ) -> Result<(), Fault> {
+        let name =
+            EntityName { environment: environment.to_owned(), entity_type: EntityType::Tool, name: tool.to_owned() };
+        let known = match self.entity(connection, &name)? {
+            Some(known) => known,
+            None => self.add_entity(connection, &name, &ImprovementConfig::default(), at)?,
+        };
+        if self.ties.insert((agent, known.key)) {
+            connection
+                .prepare_cached(
+                    "INSERT INTO entity_relationships (from_type, from_id, kind, to_type, to_id, strength, source)
+                     VALUES (?1, ?2, 'uses', ?3, ?4, 1.0, 'learnt') ON CONFLICT DO NOTHING",
+                )?
+                .execute((
+                    agent.entity_type.as_str(),
+                    agent.entity_id,
+                    known.key.entity_type.as_str(),
+                    known.key.entity_id,
+                ))?;
+        }
+        Ok(())
+    }
+
+    /// The number of a trace, if it was ever seen.
+    pub(super) fn find_trace(
+        &mut self,
+        connection: &Connection,
+        environment: &str,
+        key: &str,
+    ) -> Result<Option<i64>, Fault> {
+        let hash = trace_hash(environment, key);
+        if let Some(number) = self.traces.get(&hash) {
+            return Ok(Some(number));
+        }
+        let found = connection
+            .prepare_cached("SELECT trace_no FROM traces WHERE trace_hash = ?1")?
+            .query_row([&hash[..]], |row| row.get(0))
+            .optional()?;
+        if let Some(number) = found {
+            self.traces.put(hash, number);
+        }
+        Ok(found)
+    }
+
+    /// The number of a trace, written if need be.
+    pub(super) fn trace(
+        &mut self,
+        connection: &Connection,
+        environment: &str,
+        key: &str,
+        at: Time,
+    ) -> Result<i64, Fault> {
+        if let Some(number) = self.find_trace(connection, environment, key)? {
+            return Ok(number);
+        }
+        let hash = trace_hash(environment, key);
+        let number = connection
+            .prepare_cached(
+                "INSERT INTO traces (trace_hash, trace_key, environment, received_at) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .insert((&hash[..], key, environment, at.micros()))?;
+        self.traces.put(hash, number);
+        Ok(number)
+    }
+
+    /// Where a task is at home that is named without its trace: its trace, and its name there.
+    pub(super) fn home_of(
+        &mut self,
+        connection: &Connection,
+        environment: &str,
+        task: &str,
+    ) -> Result<Option<(i64, String)>, Fault> {
+        if !self.links_looked_up {
+            let any: bool = connection.query_row("SELECT EXISTS (SELECT 1 FROM task_links)", [], |row| row.get(0))?;
+            self.links = any.then(|| Cache::of(50_000));
+            self.links_looked_up = true;
+        }
+        let Some(links) = &mut self.links else { return Ok(None) };
+        let hash = trace_hash(environment, task);
+        if let Some(home) = links.get(&hash) {
+            return Ok(home);
+        }
+        let home = connection
+            .prepare_cached("SELECT trace_no, task FROM task_links WHERE task_hash = ?1")?
+            .query_row([&hash[..]], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        links.put(hash, home.clone());
+        Ok(home)
+    }
+
+    /// Notes where a task is at home. Returns whether that is news.
+    pub(super) fn link(
+        &mut self,
+        connection: &Connection,
+        environment: &str,
+        task: &str,
+        trace_no: i64,
+    ) -> Result<bool, Fault> {
+        if self.home_of(connection, environment, task)?.is_some() {
+            return Ok(false);
+        }
+        let hash = trace_hash(environment, task);
+        connection
+            .prepare_cached("INSERT INTO task_links (task_hash, trace_no, task) VALUES (?1, ?2, ?3)")?
+            .execute((&hash[..], trace_no, task))?;
+        self.links.get_or_insert_with(|| Cache::of(50_000)).put(hash, Some((trace_no, task.to_owned())));
+        Ok(true)
+    }
+
+    /// The number of an error group, written if need be.
+    pub(super) fn error(&mut self, connection: &Connection, group: &ErrorTemplate) -> Result<i64, Fault> {
+        if let Some(number) = self.errors.get(&group.fingerprint) {
+            return Ok(number);
+        }
+        let fingerprint = group.fingerprint.to_string();
+        let found = connection
+            .prepare_cached("SELECT error_no FROM error_groups WHERE fingerprint = ?1")?
+            .query_row([&fingerprint], |row| row.get(0))
+            .optional()?;
+        let number = match found {
+            Some(number) => number,
+            None => connection
+                .prepare_cached(
+                    "INSERT INTO error_groups (fingerprint, error_type, tool, template) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .insert((&fingerprint, &group.error_type, &group.tool, &group.template))?,
+        };
+        self.errors.put(group.fingerprint, number);
+        Ok(number)
+    }
+
+    /// Stores a text and returns its number. Texts are only appended.
+    pub(super) fn body(&mut self, connection: &Connection, content: &str) -> Result<i64, Fault> {
+        let number = next(&mut self.next_body, connection, "SELECT coalesce(max(body_no), 0) + 1 FROM bodies")?;
+        connection
+            .prepare_cached("INSERT INTO bodies (body_no, content) VALUES (?1, ?2)")?
+            .execute((number, content))?;
+        Ok(number)
+    }
+
+    /// Stores attributes and returns their number. The events of a task mostly share theirs: what was stored lately
+    /// is not stored again.
+    pub(super) fn attributes(&mut self, connection: &Connection, attributes: &str) -> Result<i64, Fault> {
+        let hash = trace_hash("", attributes);
+        if let Some(number) = self.attributes.get(&hash) {
+            return Ok(number);
+        }
+        let query = "SELECT coalesce(max(attributes_no), 0) + 1 FROM attribute_sets";
+        let number = next(&mut self.next_attributes, connection, query)?;
+        connection
+            .prepare_cached("INSERT INTO attribute_sets (attributes_no, attributes) VALUES (?1, ?2)")?
+            .execute((number, attributes))?;
+        self.attributes.put(hash, number);
+        Ok(number)
+    }
+}
+
+/// Counts up from what is stored.
+fn next(counter: &mut Option<i64>, connection: &Connection, query: &str) -> Result<i64, Fault> {
+    let number = match *counter {
+        Some(number) => number,
+        None => connection.query_row(query, [], |row| row.get(0))?,
+    };
+    *counter = Some(number + 1);
+    Ok(number)
+}

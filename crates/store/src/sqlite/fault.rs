@@ -1,0 +1,56 @@
+//! SQLite's errors, read as ours.
+
+use rusqlite::ErrorCode;
+
+use crate::error::StoreError;
+
+/// An error on its way out of a closure over a connection.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// SQLite said no.
+    Sql(rusqlite::Error),
+    /// We did.
+    Store(StoreError),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Fault {
+    /// The error for callers: `place` is the database, `context` what was being done.
+    pub(crate) fn into_store(self, place: &str, context: &'static str) -> StoreError {
+        match self {
+            Self::Store(error) => error,
+            Self::Sql(error) => of_sqlite(&error, place, context),
+        }
+    }
+}
+
+/// Reads an error of SQLite's.
+pub(crate) fn of_sqlite(error: &rusqlite::Error, place: &str, context: &'static str) -> StoreError {
+    let place = place.to_owned();
+    let reason = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { place },
+        Some(ErrorCode::DiskFull) => StoreError::DiskFull { place },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { place },
+        Some(ErrorCode::NotADatabase) => StoreError::NotADatabase { place, reason },
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => StoreError::Open { place, reason },
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Corrupt { place, what: "pages", reason },
+        _ => StoreError::Engine { context, reason },
+    }
+}
+
+/// What is stored in a column cannot be read as `what`.
+pub(crate) fn corrupt(what: &'static str, reason: impl ToString) -> Fault {
+    Fault::Store(StoreError::Corrupt { place: "the database".to_owned(), what, reason: reason.to_string() })
+}

@@ -1,0 +1,23 @@
+//! Reads, one file per noun.
+//!
+//! Lists are cut by key, never by offset; cursors carry the key of the last item. What comes from outside reaches
+//! SQL as a bound parameter only. In reading order:
+//!
+//! - `cursor`, `list`, `decode`: what the nouns share.
+//! - `entities` (with `names`, for hints), `events` (with `place`, where a task is at home), `tasks`.
+//! - `opportunities`, `detection` (with `window`), `reviews`, `improvements`, `system`.
+
+mod cursor;
+mod decode;
+mod detection;
+mod entities;
+mod events;
+mod improvements;
+mod list;
+mod names;
+mod opportunities;
+mod place;
+mod reviews;
+mod system;
+mod tasks;
+mod window;

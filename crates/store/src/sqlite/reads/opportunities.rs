@@ -1,0 +1,143 @@
+//! Opportunities.
+
+use async_trait::async_trait;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
+use serde::Deserialize;
+use uplift_model::opportunity::{Finding, Impact, ImpactLevel, Opportunity};
+
+use super::cursor::{Cursor, Parts};
+use super::decode::Columns;
+use super::list;
+use crate::error::{StoreError, StoreResult};
+use crate::page::{PageRequest, Paged};
+use crate::reads::OpportunityReads;
+use crate::rows::OpportunityFilter;
+use crate::sqlite::SqliteStore;
+use crate::sqlite::fault::Fault;
+
+/// What [`decode`] reads, up to a WHERE.
+pub(super) const SELECT: &str = "SELECT o.id, o.entity_type, o.entity_id, o.kind, o.fingerprint, o.source,
+    o.description, o.confidence, o.potential_impact, o.impact, o.evidence, o.last_seen_at, n.name, n.environment,
+    o.status, o.confirmed, o.improvement_type, o.created_at, o.updated_at, o.resolution, o.marked_hour
+    FROM optimization_opportunities AS o
+    LEFT JOIN entities AS n ON n.entity_type = o.entity_type AND n.entity_id = o.entity_id";
+
+/// Open ones first, then by impact: small numbers come first.
+const OPEN: &str = "CASE WHEN o.status IN ('pending', 'in_progress') THEN 0 ELSE 1 END";
+const IMPACT: &str = "CASE o.potential_impact WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END";
+
+#[async_trait]
+impl OpportunityReads for SqliteStore {
+    async fn opportunities(&self, filter: OpportunityFilter, page: PageRequest) -> StoreResult<Paged<Opportunity>> {
+        self.read("listing opportunities", move |connection| opportunities(connection, &filter, &page)).await
+    }
+
+    async fn opportunity(&self, id: i64) -> StoreResult<Opportunity> {
+        self.read("reading an opportunity", move |connection| {
+            let sql = format!("{SELECT} WHERE o.id = ?1");
+            let found = list::first(connection, "an opportunity", &sql, [id], decode)?;
+            Ok(found.map(|(opportunity, _)| opportunity).ok_or_else(|| StoreError::not_found("opportunity", id))?)
+        })
+        .await
+    }
+}
+
+/// An impact as stored: a rule in the database leaves it empty.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct StoredImpact {
+    tasks_affected: f64,
+    expected_gain: String,
+}
+
+/// An opportunity, and the hour whose change marked it.
+pub(super) fn decode(row: &Row<'_>) -> Result<(Opportunity, Option<i64>), Fault> {
+    let mut columns = Columns::of(row, "an opportunity");
+    let id = columns.get()?;
+    let entity = columns.key()?;
+    let (kind, fingerprint, source) = (columns.parsed()?, columns.get()?, columns.parsed()?);
+    let (description, confidence) = (columns.get()?, columns.get()?);
+    let level = columns.parsed()?;
+    let impact: StoredImpact = columns.json()?;
+    let finding = Finding {
+        entity,
+        kind,
+        fingerprint,
+        source,
+        description,
+        confidence,
+        impact: Impact { level, tasks_affected: impact.tasks_affected, expected_gain: impact.expected_gain },
+        evidence: columns.json()?,
+        last_seen_at: columns.time()?,
+    };
+    // Rollups that plain SQL wrote can mark an entity that was never declared.
+    let name: Option<String> = columns.get()?;
+    let environment: Option<String> = columns.get()?;
+    let opportunity = Opportunity {
+        id,
+        finding,
+        entity_name: name.unwrap_or_else(|| entity.to_string()),
+        environment: environment.unwrap_or_default(),
+        status: columns.parsed()?,
+        confirmed: columns.get()?,
+        improvement_type: columns.parsed()?,
+        created_at: columns.time()?,
+        updated_at: columns.time()?,
+        resolution: columns.get()?,
+    };
+    Ok((opportunity, columns.get()?))
+}
+
+fn opportunities(
+    connection: &Connection,
+    filter: &OpportunityFilter,
+    page: &PageRequest,
+) -> Result<Paged<Opportunity>, Fault> {
+    let mut conditions = list::Conditions::default();
+    if let Some(entity) = filter.entity {
+        let key = [entity.entity_type.as_str().to_owned().into(), entity.entity_id.into()];
+        conditions.with("o.entity_type = ? AND o.entity_id = ?", key);
+    }
+    if !filter.status.is_empty() {
+        let list = filter.status.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(" ");
+        conditions.with("instr(' ' || ? || ' ', ' ' || o.status || ' ') > 0", [list.into()]);
+    }
+    conditions.given("o.kind = ?", filter.kind.map(|kind| kind.as_str().to_owned()));
+    conditions.given("o.source = ?", filter.source.map(|source| source.as_str().to_owned()));
+    conditions.given("o.potential_impact = ?", filter.impact.map(|impact| impact.as_str().to_owned()));
+    conditions.given("n.environment = ?", filter.environment.clone());
+    let head = format!("{SELECT} WHERE 1");
+    let tail = format!("ORDER BY {OPEN}, {IMPACT}, o.confidence DESC, o.id DESC");
+    if let Some(cursor) = &page.cursor {
+        let mut parts = Parts::of("o", cursor)?;
+        let key: [Value; 4] = [
+            parts.number()?.into(),
+            parts.number()?.into(),
+            (-parts.real()?).into(),
+            parts.number()?.wrapping_neg().into(),
+        ];
+        parts.end()?;
+        conditions.with(
+            "(CASE WHEN o.status IN ('pending', 'in_progress') THEN 0 ELSE 1 END,
+              CASE o.potential_impact WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END,
+              -o.confidence, -o.id) > (?, ?, ?, ?)",
+            key,
+        );
+    }
+    let (sql, parameters) = conditions.query(&head, &tail, page.clamped());
+    let items = list::all(connection, "an opportunity", &sql, params_from_iter(parameters), decode)?;
+    let paged = list::page(items, page, |(last, _)| {
+        Cursor::of("o")
+            .number(i64::from(!last.status.is_open()))
+            .number(match last.finding.impact.level {
+                ImpactLevel::High => 0,
+                ImpactLevel::Medium => 1,
+                ImpactLevel::Low => 2,
+            })
+            .real(last.finding.confidence)
+            .number(last.id)
+            .finish()
+    });
+    Ok(Paged { items: paged.items.into_iter().map(|(opportunity, _)| opportunity).collect(), next: paged.next })
+}

@@ -1,0 +1,275 @@
+//! The one thread that writes: it takes what waits, runs all of it in one transaction, and answers after the commit,
+//! so that an fsync serves many requests.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::dictionary::Dictionary;
+use super::fault::{Fault, of_sqlite};
+use super::{SqliteStore, intake, step};
+use crate::error::{StoreError, StoreResult};
+use crate::writes::{IntakeBatch, IntakeReceipt, StepCommit, StepReceipt};
+
+/// Requests that may wait for the writer; more wait in their senders.
+const QUEUE: usize = 256;
+/// Most events in one transaction: bounds how long a request waits for the others in its commit.
+const EVENTS_PER_COMMIT: usize = 8_000;
+/// The WAL is written back in the background from this size on, bytes.
+const PASSIVE_CHECKPOINT_BYTES: u64 = 16 << 20;
+/// The writer pauses to start the WAL anew from this size on, bytes.
+const RESTART_CHECKPOINT_BYTES: u64 = 256 << 20;
+/// How often the background looks at the WAL's size.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Work that only reads, on the writer's connection.
+type Read = Box<dyn FnOnce(&Connection) + Send>;
+
+/// What the writer can be asked for.
+pub(super) enum Request {
+    /// Take in events.
+    Intake(IntakeBatch, oneshot::Sender<StoreResult<IntakeReceipt>>),
+    /// Write what a step decided.
+    Step(Box<StepCommit>, oneshot::Sender<StoreResult<StepReceipt>>),
+    /// Read, where there is only one connection.
+    Read(Read),
+    /// Finish.
+    Close(oneshot::Sender<()>),
+}
+
+/// The handle of the writing thread.
+pub(super) struct Writer {
+    requests: mpsc::Sender<Request>,
+    stop: Arc<AtomicBool>,
+    checkpointer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread on a connection that is ready; `file` is the database, unless it is in memory.
+    pub(super) fn start(connection: Connection, place: String, file: Option<PathBuf>) -> StoreResult<Self> {
+        let spawn =
+            |error: std::io::Error| StoreError::Engine { context: "starting a thread", reason: error.to_string() };
+        connection.set_prepared_statement_cache_capacity(128);
+        let (requests, inbox) = mpsc::channel(QUEUE);
+        let stop = Arc::new(AtomicBool::new(false));
+        let checkpointer = match &file {
+            Some(path) => {
+                let (path, stop) = (path.clone(), Arc::clone(&stop));
+                let thread = std::thread::Builder::new().name("uplift-checkpoint".into());
+                Some(thread.spawn(move || checkpoint_in_background(&path, &stop)).map_err(spawn)?)
+            }
+            None => None,
+        };
+        let wal = file.as_deref().map(SqliteStore::wal_path);
+        let state = State { connection, dictionary: Dictionary::default(), place, wal };
+        std::thread::Builder::new().name("uplift-writer".into()).spawn(move || state.run(inbox)).map_err(spawn)?;
+        Ok(Self { requests, stop, checkpointer: Mutex::new(checkpointer) })
+    }
+
+    /// Hands a request over, waiting for room.
+    pub(super) async fn send(&self, request: Request) -> StoreResult<()> {
+        self.requests.send(request).await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Finishes what was accepted and ends the threads.
+    pub(super) async fn close(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            thread.thread().unpark();
+        }
+        let (reply, done) = oneshot::channel();
+        if self.requests.send(Request::Close(reply)).await.is_ok() {
+            // An error means that the thread has ended already.
+            drop(done.await);
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Writes the WAL back without stopping anybody, on a connection of its own.
+fn checkpoint_in_background(path: &Path, stop: &AtomicBool) {
+    let wal = SqliteStore::wal_path(path);
+    let mut connection = None;
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::park_timeout(CHECKPOINT_INTERVAL);
+        if wal.metadata().map_or(0, |meta| meta.len()) < PASSIVE_CHECKPOINT_BYTES {
+            continue;
+        }
+        if connection.is_none() {
+            connection = Connection::open(path).ok();
+        }
+        if let Some(connection) = &connection {
+            let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            if let Err(error) = done {
+                tracing::warn!(%error, "the write-ahead log could not be written back; it will be tried again");
+            }
+        }
+    }
+}
+
+struct State {
+    connection: Connection,
+    dictionary: Dictionary,
+    place: String,
+    wal: Option<PathBuf>,
+}
+
+/// An answer that waits for the commit.
+enum Answer {
+    Intake(oneshot::Sender<StoreResult<IntakeReceipt>>, StoreResult<IntakeReceipt>),
+    Step(oneshot::Sender<StoreResult<StepReceipt>>, StoreResult<StepReceipt>),
+}
+
+impl Answer {
+    /// Tells the caller; `commit` is the fate of the transaction.
+    fn send(self, commit: Result<(), &StoreError>) {
+        // A caller that has gone away is nobody to tell.
+        match self {
+            Self::Intake(to, result) => drop(to.send(commit.map_err(Clone::clone).and(result))),
+            Self::Step(to, result) => drop(to.send(commit.map_err(Clone::clone).and(result))),
+        }
+    }
+}
+
+impl State {
+    fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
+        while let Some(first) = inbox.blocking_recv() {
+            let mut next = Some(first);
+            while let Some(request) = next.take() {
+                match request {
+                    Request::Read(work) => work(&self.connection),
+                    Request::Close(reply) => {
+                        inbox.close();
+                        while let Ok(left) = inbox.try_recv() {
+                            self.group(left, &mut inbox);
+                        }
+                        self.finish();
+                        // Whoever asked may have gone away.
+                        let _gone = reply.send(());
+                        return;
+                    }
+                    write => next = self.group(write, &mut inbox),
+                }
+            }
+        }
+        self.finish();
+    }
+
+    /// Runs `first` and what waits behind it in one transaction. Returns a request that does not belong to it.
+    fn group(&mut self, first: Request, inbox: &mut mpsc::Receiver<Request>) -> Option<Request> {
+        let mut left = None;
+        let mut answers = Vec::new();
+        let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
+        let mut fate = begun.map_err(|error| of_sqlite(&error, &self.place, "beginning a transaction"));
+        let (mut events, mut next) = (0, Some(first));
+        while let Some(request) = next.take() {
+            match request {
+                Request::Intake(batch, reply) => {
+                    events += batch.events.len();
+                    let result = self.within(&mut fate, |state| state.intake(&batch));
+                    answers.push(Answer::Intake(reply, result));
+                }
+                Request::Step(commit, reply) => {
+                    let result = self.within(&mut fate, |state| state.step(&commit));
+                    answers.push(Answer::Step(reply, result));
+                }
+                other => {
+                    left = Some(other);
+                    break;
+                }
+            }
+            if events < EVENTS_PER_COMMIT && fate.is_ok() {
+                next = inbox.try_recv().ok();
+            }
+        }
+        if fate.is_ok() {
+            let committed = self.connection.execute_batch("COMMIT");
+            fate = committed.map_err(|error| of_sqlite(&error, &self.place, "committing"));
+        }
+        if fate.is_err() {
+            self.roll_back();
+        }
+        for answer in answers {
+            answer.send(fate.as_ref().copied());
+        }
+        self.restart_long_wal();
+        left
+    }
+
+    /// Runs one request within the transaction, undoing only it when it fails; where the failure took the whole
+    /// transaction with it (a full disk does), that becomes the fate of all.
+    fn within<T>(
+        &mut self,
+        fate: &mut StoreResult<()>,
+        work: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> StoreResult<T> {
+        if let Err(error) = fate {
+            return Err(error.clone());
+        }
+        let result = self
+            .connection
+            .execute_batch("SAVEPOINT request")
+            .map_err(Fault::from)
+            .and_then(|()| work(self))
+            .and_then(|value| Ok(self.connection.execute_batch("RELEASE request").map(|()| value)?));
+        result.map_err(|fault| {
+            let error = fault.into_store(&self.place, "writing");
+            // What the failed request put into the caches is not in the database.
+            self.dictionary = Dictionary::default();
+            let undone = self.connection.execute_batch("ROLLBACK TO request; RELEASE request");
+            if self.connection.is_autocommit() || undone.is_err() {
+                *fate = Err(error.clone());
+            }
+            error
+        })
+    }
+
+    fn intake(&mut self, batch: &IntakeBatch) -> Result<IntakeReceipt, Fault> {
+        intake::commit(&self.connection, &mut self.dictionary, batch)
+    }
+
+    fn step(&mut self, commit: &StepCommit) -> Result<StepReceipt, Fault> {
+        step::commit(&self.connection, &mut self.dictionary, commit)
+    }
+
+    fn roll_back(&mut self) {
+        self.dictionary = Dictionary::default();
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a failed transaction could not be rolled back");
+        }
+    }
+
+    /// Pauses to start the WAL anew where the background could not keep up.
+    fn restart_long_wal(&self) {
+        let Some(wal) = &self.wal else { return };
+        if wal.metadata().map_or(0, |meta| meta.len()) < RESTART_CHECKPOINT_BYTES {
+            return;
+        }
+        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())) {
+            tracing::warn!(%error, "the write-ahead log is long and could not be restarted");
+        }
+    }
+
+    fn finish(&self) {
+        if self.wal.is_some()
+            && let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        {
+            // Nothing is lost: the next opening reads the WAL.
+            tracing::debug!(%error, "the write-ahead log was left as it is");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What every engine must pass: one case a promise of the facade. Each case takes an empty store.
+//!
+//! An engine runs all of them with [`store_suite!`](crate::store_suite), which makes a test of each:
+//!
+//! ```ignore
+//! async fn make() -> (Arc<dyn Store>, Guard) { /* an empty store, and what keeps it alive */ }
+//! uplift_store::store_suite!(make);
+//! ```
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "these are tests")]
+
+pub mod detection;
+pub mod folding;
+pub mod intake;
+pub mod lists;
+pub mod reviews;
+pub mod sample;
+pub mod steps;
+pub mod windows;
+
+/// Makes a test of every case of the suite. Takes the name of an async function that returns an empty store and a
+/// guard, which lives as long as the test.
+#[macro_export]
+macro_rules! store_suite {
+    ($make:ident) => {
+        $crate::store_suite! { $make =>
+            intake: [
+                stores_and_folds,
+                duplicates_change_nothing,
+                a_conflicting_duplicate_is_refused_and_named,
+                an_unknown_id_is_refused_and_the_rest_taken,
+                strangers_are_refused_without_auto_register,
+                agents_and_tools_register_themselves,
+                environments_do_not_mix,
+                names_are_found_or_hinted_at,
+                the_clock_never_goes_back,
+                nothing_is_nothing,
+            ],
+            folding: [
+                late_links_give_the_same_task,
+                calls_of_linked_tasks_are_found,
+                order_does_not_matter,
+                the_last_attempt_counts,
+                events_outside_tasks_are_no_task,
+            ],
+            detection: [
+                the_sixth_error_marks_and_the_fifth_does_not,
+                errors_a_day_apart_do_not_add_up,
+                late_errors_cross_a_window,
+                what_was_dismissed_stays_away_for_the_episode,
+                a_slower_operation_is_marked,
+                a_little_slower_is_not_marked,
+                thresholds_follow_the_policy,
+                marks_are_confirmed_or_withdrawn,
+            ],
+            windows: [
+                a_window_holds_the_latest_ended_tasks,
+                calls_come_in_time_order,
+                an_error_group_has_its_history,
+                an_operation_has_its_slowest_events,
+                trends_and_error_hours,
+            ],
+            reviews: [
+                due_by_tasks,
+                due_by_time,
+                due_by_either,
+                a_review_starts_the_counter_anew,
+            ],
+            steps: [
+                one_opportunity_is_open_for_a_problem,
+                what_a_person_dismissed_is_respected,
+                what_is_closed_cannot_be_closed_again,
+                circles_of_dependence_are_refused,
+                declared_ties_stand_above_learnt_ones,
+                revisions_are_addressed_by_content,
+                versions_are_checked,
+                a_stale_lease_is_refused,
+                alerts_are_raised_and_resolved,
+                settings_round_trip,
+                a_commit_is_all_or_nothing,
+                an_empty_store_is_healthy,
+            ],
+            lists: [
+                pages_cover_entities,
+                pages_cover_events,
+                pages_cover_tasks,
+                pages_cover_opportunities,
+                pages_cover_counters_and_alerts,
+                bad_cursors_are_refused,
+                filters_hold,
+            ],
+        }
+    };
+    ($make:ident => $($module:ident: [$($case:ident),+ $(,)?]),+ $(,)?) => {
+        $(mod $module {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let (store, _guard) = super::$make().await;
+                    $crate::suite::$module::$case(store).await;
+                }
+            )+
+        })+
+    };
+}
