@@ -1,2 +1,44 @@
-//! The binary `uplift`.
-fn main() {}
+//! The binary `uplift`: command line, configuration, and the wiring of the house into processes.
+//!
+//! It decides nothing about agents: it parses arguments, opens what they name, calls the crates below it and shows
+//! what they say.
+//!
+//! In reading order:
+//!
+//! - [`cli`]: one thin file a command.
+//! - [`config`], [`usage`]: settings; exit codes.
+//! - [`database`], [`lock`]: which file, and who may write it.
+//! - [`api`]: where looking commands get their data.
+//! - [`serve`]: the server.
+//! - [`import`], [`declare`]: recorded events in; entities as people name them.
+//! - [`demo`], [`bench`]: a past with planted flaws; how fast intake is.
+//! - [`text`]: tables, numbers, and texts from events made harmless.
+#![forbid(unsafe_code)]
+
+mod api;
+mod bench;
+mod cli;
+mod config;
+mod database;
+mod declare;
+mod demo;
+mod import;
+mod lock;
+mod serve;
+mod text;
+mod usage;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("uplift: {error:#}");
+            usage::code_of(&error)
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// The rows of a gzipped NDJSON file below the data directory: `UPLIFT_DATA`, else `shared/data` beside the
 /// project. None, and a word about it, where the file is absent.
+#[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests may read records")]
 pub(crate) fn rows(file: &str) -> Option<impl Iterator<Item = serde_json::Value>> {
     let root = std::env::var("UPLIFT_DATA")

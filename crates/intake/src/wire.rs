@@ -192,10 +192,12 @@ pub(crate) fn explain(error: &serde_json::Error, text: &str) -> Fault {
     let reason = said.split(" at line ").next().unwrap_or(&said);
     let at = byte_of(error, text);
     if error.is_data() {
-        return Fault::new(
-            RejectionCode::NotAnObject,
-            format!("an event is a JSON object, {{\"id\": ...}}: {reason}"),
+        let found = reason.strip_prefix("invalid type: ").and_then(|rest| rest.split(", expected").next());
+        let detail = format!(
+            "an event is a JSON object, {{\"id\": ...}}, not {}",
+            crate::attributes::clip(found.unwrap_or("this"))
         );
+        return Fault::new(RejectionCode::NotAnObject, detail);
     }
     if error.is_eof() {
         let detail = format!(

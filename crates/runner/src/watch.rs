@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use uplift_cycle::detect::input::{EntityWindow, Judgement};
 use uplift_cycle::detect::{degradation, errors, patterns, review, rollbacks, waste};
-use uplift_model::opportunity::Finding;
+use uplift_model::opportunity::{Finding, OpportunityKind};
 use uplift_model::review::ReviewCounter;
 use uplift_model::time::MICROS_PER_DAY;
 use uplift_model::{EntityKey, Policy};
@@ -37,6 +37,16 @@ const PRUNE: Duration = Duration::from_mins(10);
 const PRUNE_BATCH: u32 = 200;
 /// Marks judged, and reviews held, in one go.
 const BATCH: u32 = 100;
+
+/// What the rules over a window look for: what they no longer find is withdrawn.
+const WINDOW_KINDS: [OpportunityKind; 6] = [
+    OpportunityKind::TokenWaste,
+    OpportunityKind::RepeatedCalls,
+    OpportunityKind::UnusedTool,
+    OpportunityKind::UnusedContext,
+    OpportunityKind::FailurePattern,
+    OpportunityKind::SuccessPattern,
+];
 
 /// What a pass came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -199,49 +209,69 @@ async fn judge_marks(engine: &Engine, report: &mut Report) -> StoreResult<()> {
         if marks.is_empty() {
             return Ok(());
         }
+        let mut writes = Vec::with_capacity(marks.len());
         for mark in &marks {
-            judge(engine, mark, false, report).await?;
+            let write = match judge(engine, mark).await? {
+                Judgement::Confirmed(finding) => {
+                    report.confirmed += 1;
+                    Write::ConfirmOpportunity { id: mark.opportunity.id, finding: Box::new(finding) }
+                }
+                Judgement::Withdrawn { reason } => {
+                    report.withdrawn += 1;
+                    Write::WithdrawOpportunity { id: mark.opportunity.id, reason }
+                }
+            };
+            writes.push(write);
         }
+        commit_open(engine, writes).await?;
     }
 }
 
-/// Judges one mark. One that was confirmed before is only brought up to date: that its worst day is over does not
-/// undo it.
-async fn judge(engine: &Engine, mark: &Mark, confirmed_before: bool, report: &mut Report) -> StoreResult<()> {
+/// Whether a mark holds up.
+async fn judge(engine: &Engine, mark: &Mark) -> StoreResult<Judgement> {
     let policy = engine.policy();
-    let id = mark.opportunity.id;
-    let judgement = match load::mark(engine, mark).await? {
+    Ok(match load::mark(engine, mark).await? {
         LoadedMark::Error(mark) => errors::judge(&mark, &policy.detection),
         LoadedMark::Operation(mark) => degradation::judge(&mark, &policy.detection),
         LoadedMark::Unknown { reason, .. } => Judgement::Withdrawn { reason },
-    };
-    let write = match judgement {
-        Judgement::Confirmed(finding) => {
-            report.confirmed += u64::from(!confirmed_before);
-            Write::ConfirmOpportunity { id, finding: Box::new(finding) }
-        }
-        Judgement::Withdrawn { .. } if confirmed_before => return Ok(()),
-        Judgement::Withdrawn { reason } => {
-            report.withdrawn += 1;
-            Write::WithdrawOpportunity { id, reason }
-        }
-    };
-    match engine.commit(vec![write]).await {
-        // Somebody closed it in the meantime: theirs is the last word.
-        Ok(_) | Err(StoreError::NotOpen { .. }) => Ok(()),
-        Err(error) => Err(error),
+    })
+}
+
+/// Commits writes to open opportunities. Where somebody closed one of them in the meantime, theirs is the last word,
+/// and the others are committed one by one.
+async fn commit_open(engine: &Engine, writes: Vec<Write>) -> StoreResult<()> {
+    if writes.is_empty() {
+        return Ok(());
     }
+    match engine.commit(writes.clone()).await {
+        Err(StoreError::NotOpen { .. }) => {}
+        result => return result.map(|_| ()),
+    }
+    for write in writes {
+        match engine.commit(vec![write]).await {
+            Ok(_) | Err(StoreError::NotOpen { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Looks at everything about one entity.
 async fn evaluate(engine: &Engine, entity: EntityKey, report: &mut Report) -> StoreResult<()> {
+    let mut writes = Vec::new();
     for mark in engine.store().open_marks(entity).await? {
-        judge(engine, &mark, true, report).await?;
+        // What was confirmed before is brought up to date: that its worst day is over does not undo it.
+        if let Judgement::Confirmed(finding) = judge(engine, &mark).await? {
+            writes.push(Write::ConfirmOpportunity { id: mark.opportunity.id, finding: Box::new(finding) });
+        }
     }
+    commit_open(engine, writes).await?;
     let Some(window) = load::window(engine, entity).await? else { return Ok(()) };
     let findings = compute(window, engine.policy()).await?;
     report.findings += findings.len() as u64;
-    put(engine, findings, Vec::new()).await
+    let found = findings.iter().map(|finding| (finding.kind, finding.fingerprint.clone())).collect();
+    let unfound = Write::WithdrawUnfound { entity, kinds: WINDOW_KINDS.to_vec(), found };
+    put(engine, findings, vec![unfound]).await
 }
 
 /// The rules over a window, off the runtime's threads: a search for patterns takes its time.

@@ -1,5 +1,7 @@
 //! The watch over a store in memory: what comes in is found, confirmed, reviewed.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use uplift_intake::{DecodeContext, Decoder, Item};
@@ -8,9 +10,9 @@ use uplift_model::opportunity::{OpportunityKind, OpportunitySource, OpportunityS
 use uplift_model::{Opportunity, Policy, Time};
 use uplift_runner::clock::ManualClock;
 use uplift_runner::{Engine, watch};
+use uplift_store::PageRequest;
 use uplift_store::rows::OpportunityFilter;
 use uplift_store::sqlite::SqliteStore;
-use uplift_store::{PageRequest, Store as _};
 
 fn now() -> Time {
     "2026-03-01T00:00:00Z".parse().unwrap()
@@ -99,11 +101,12 @@ async fn a_slower_tool_is_confirmed_and_a_trifle_is_withdrawn() {
         for day in 18..=26 {
             for hour in 0..12 {
                 let ms = if day == 26 { after } else { before };
-                lines.push_str(&format!(
+                let _ = write!(
+                    lines,
                     r#"{{"id":"{tool}-{day}-{hour}","ts":"2026-02-{day}T{hour:02}:30:00Z","event_type":"TOOL_EXECUTED","agent":"researcher","tool":"{tool}","task_id":"{tool}-{day}-{hour}","outcome":"SUCCESS","duration_ms":{ms}}}
 {{"id":"{tool}-{day}-{hour}b","ts":"2026-02-{day}T{hour:02}:40:00Z","event_type":"TOOL_EXECUTED","agent":"researcher","tool":"{tool}","task_id":"{tool}-{day}-{hour}","outcome":"SUCCESS","duration_ms":{ms}}}
 "#
-                ));
+                );
             }
         }
     }
@@ -157,4 +160,33 @@ async fn the_running_watch_finds_it_within_a_second() {
     }
     stop.send(true).unwrap();
     running.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_no_longer_holds_is_withdrawn_and_comes_back_as_the_same_opportunity() {
+    let engine = engine().await;
+    let task = |n: u32, day: u32, tool: &str| {
+        format!(
+            r#"{{"id":"s{n}","ts":"2026-02-{day}T10:00:00Z","event_type":"TASK_STARTED","agent":"coder","task_id":"t{n}","attributes":{{"tools":["read","lint"]}}}}
+{{"id":"c{n}","ts":"2026-02-{day}T10:00:01Z","event_type":"TOOL_EXECUTED","agent":"coder","tool":"{tool}","task_id":"t{n}"}}
+{{"id":"d{n}","ts":"2026-02-{day}T10:00:02Z","event_type":"TASK_COMPLETED","agent":"coder","task_id":"t{n}"}}
+"#
+        )
+    };
+    let unused = |found: Vec<Opportunity>| {
+        found.into_iter().find(|found| found.finding.kind == OpportunityKind::UnusedTool).unwrap()
+    };
+    ingest(&engine, &(0..30).map(|n| task(n, 10, "read")).collect::<String>()).await;
+    watch::settle(&engine).await.unwrap();
+    let first = unused(opportunities(&engine).await);
+    assert_eq!((first.finding.fingerprint.as_str(), first.status), ("lint", OpportunityStatus::Pending));
+    ingest(&engine, &task(30, 10, "lint")).await;
+    watch::settle(&engine).await.unwrap();
+    let withdrawn = unused(opportunities(&engine).await);
+    assert_eq!((withdrawn.id, withdrawn.status), (first.id, OpportunityStatus::Dismissed));
+    assert_eq!(withdrawn.resolution.as_deref(), Some("withdrawn: no longer found"));
+    ingest(&engine, &(31..61).map(|n| task(n, 20, "read")).collect::<String>()).await;
+    watch::settle(&engine).await.unwrap();
+    let again = unused(opportunities(&engine).await);
+    assert_eq!((again.id, again.status), (first.id, OpportunityStatus::Pending));
 }

@@ -67,16 +67,17 @@ pub trait EntityReads {
 /// Events.
 #[async_trait]
 pub trait EventReads {
-    /// Events, trace by trace, the latest trace first; within a named task in time order.
+    /// Events, trace by trace, the latest trace first; those of a named task in time order; those of an error group
+    /// entity by entity, the latest first.
     ///
     /// # Errors
     /// On a cursor of another list, or when the engine fails.
     async fn events(&self, filter: EventFilter, page: PageRequest) -> StoreResult<Paged<EventRecord>>;
 
-    /// One event by its identity (in the named environment, or the only one that has it).
+    /// One event by its identity: in the only environment that has it, else in the default one.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none, or several environments have it and the default one has not.
     async fn event(&self, trace_key: String, id: String) -> StoreResult<EventRecord>;
 
     /// The oldest rows that other programs left in `event_inbox`.
@@ -95,10 +96,10 @@ pub trait TaskReads {
     /// On a cursor of another list, or when the engine fails.
     async fn tasks(&self, filter: TaskFilter, page: PageRequest) -> StoreResult<Paged<Task>>;
 
-    /// One task by its id.
+    /// One task by its id: in the only environment that has it, else in the default one.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none, or several environments have it and the default one has not.
     async fn task(&self, task_id: String) -> StoreResult<Task>;
 }
 

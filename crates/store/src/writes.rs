@@ -6,7 +6,7 @@ use uplift_model::Time;
 use uplift_model::alert::AlertFinding;
 use uplift_model::entity::{EntityKey, EntityName, EntityState};
 use uplift_model::event::PreparedEvent;
-use uplift_model::opportunity::{Finding, OpportunityStatus};
+use uplift_model::opportunity::{Finding, OpportunityKind, OpportunityStatus};
 use uplift_model::policy::{DetectionPolicy, ImprovementConfig};
 use uplift_model::process::Lease;
 use uplift_model::relationship::Relationship;
@@ -154,8 +154,8 @@ pub enum Write {
         /// The revision.
         revision: Box<Revision>,
     },
-    /// Opens an opportunity, or brings the open one of the same key up to date. Not opened: what a person dismissed
-    /// after `quiet_since`.
+    /// Opens an opportunity, or brings the open one of the same key up to date; one that was withdrawn is opened
+    /// again. Not opened: what a person dismissed after `quiet_since`.
     PutFinding {
         /// What was found.
         finding: Box<Finding>,
@@ -175,6 +175,15 @@ pub enum Write {
         id: i64,
         /// Why.
         reason: String,
+    },
+    /// Withdraws the pending opportunities of an entity that the rolling watch opened and no longer finds.
+    WithdrawUnfound {
+        /// The entity.
+        entity: EntityKey,
+        /// The kinds that were looked for.
+        kinds: Vec<OpportunityKind>,
+        /// What was found: (kind, fingerprint).
+        found: Vec<(OpportunityKind, String)>,
     },
     /// Closes an opportunity: a person dismissed it, or it is solved.
     CloseOpportunity {

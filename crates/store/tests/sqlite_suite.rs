@@ -1,4 +1,5 @@
 //! The shared suite over SQLite, in memory and in a file.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod memory {
     use std::sync::Arc;

@@ -1,2 +1,35 @@
-//! Placeholder map.
+//! The HTTP side: one router over the engine.
+//!
+//! It translates and nothing else: requests to calls of the engine and reads of the store, results to wire types
+//! of its own, errors to problems with a stable code. It decides nothing, keeps no state beside the engine's, and
+//! never lets a client going away cut a write in half.
+//!
+//! In reading order:
+//!
+//! - [`state`]: what every handler can reach.
+//! - [`listen`]: where a server may listen.
+//! - [`error`], [`problem`], [`pages`]: what can go wrong, how it is said, and the page about it.
+//! - `guard`: whom it answers (Host and Origin).
+//! - `telemetry`: what is counted.
+//! - `extract`: parameters and bodies, with errors that name them.
+//! - `wire`: the types on the wire, one file per noun.
+//! - `api`: the routes, one file per noun.
+//! - [`router`]: all of it together.
 #![forbid(unsafe_code)]
+
+mod api;
+pub mod error;
+mod extract;
+mod guard;
+pub mod listen;
+pub mod pages;
+pub mod problem;
+mod router;
+pub mod state;
+mod telemetry;
+mod wire;
+
+pub use error::{ErrorCode, WebError};
+pub use listen::{ListenError, check_listen};
+pub use router::{openapi, router};
+pub use state::AppState;

@@ -29,6 +29,7 @@ async fn walk<T: Clone + Debug + PartialEq>(list: impl AsyncFn(PageRequest) -> S
         loop {
             let page = list(request).await.unwrap();
             assert!(page.items.len() <= limit as usize);
+            assert!(!page.items.is_empty() || all.items.is_empty(), "a cursor leads to nothing");
             seen.extend(page.items);
             assert!(seen.len() <= all.items.len(), "items come twice");
             let Some(cursor) = page.next else { break };

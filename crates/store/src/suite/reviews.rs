@@ -68,7 +68,10 @@ pub async fn due_by_either(store: Subject) {
     };
     step(&*store, vec![Write::RecordReview(review)]).await.unwrap();
     assert_eq!(counter(&*store).await.due, None);
-    take(&*store, (2..5).map(|task| ended(task, 12)).collect()).await;
+    // Ten hours from the review, not from the first event.
+    take(&*store, vec![ended(2, 20)]).await;
+    assert_eq!(counter(&*store).await.due, None);
+    take(&*store, vec![ended(3, 20), ended(4, 20)]).await;
     assert_eq!(counter(&*store).await.due, Some(ReviewReason::Tasks));
 }
 

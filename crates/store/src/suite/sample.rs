@@ -83,7 +83,7 @@ pub fn of_agent(mut event: Event, agent: &str) -> Event {
 /// The same event, in another environment.
 #[must_use]
 pub fn in_environment(mut event: Event, environment: &str) -> Event {
-    event.environment = environment.to_owned();
+    environment.clone_into(&mut event.environment);
     if let EntityRef::Name(name) = &mut event.entity {
         environment.clone_into(&mut name.environment);
     }
@@ -146,6 +146,9 @@ pub async fn take(store: &dyn Store, events: Vec<Event>) -> IntakeReceipt {
 }
 
 /// Commits writes, 100 hours after the start.
+///
+/// # Errors
+/// As the store says.
 pub async fn step(store: &dyn Store, writes: Vec<Write>) -> StoreResult<StepReceipt> {
     store.commit_step(StepCommit { at: hour(100), writes, ..StepCommit::default() }).await
 }

@@ -274,6 +274,8 @@ pub async fn a_commit_is_all_or_nothing(store: Subject) {
     assert_eq!(store.setting("x".into()).await.unwrap(), None);
     assert_eq!(store.system_status().await.unwrap().clock, Some(second(0).plus_hours(1)));
     // What was rolled back is not remembered either: the same name gets its row now.
+    let failing = Write::WithdrawOpportunity { id: 4_711, reason: String::new() };
+    step(&*store, vec![declare_b.clone(), failing]).await.unwrap_err();
     let key = step(&*store, vec![declare_b]).await.unwrap().entities[0];
     assert_eq!(store.entity(select(EntityType::Agent, "b")).await.unwrap().key, key);
 }

@@ -235,25 +235,45 @@ fn strongest(mut found: Vec<Significant>) -> Vec<Significant> {
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     with: usize,
-    failed_with: usize,
     without: usize,
-    failed_without: usize,
+    /// Share of tasks with the pattern that fail, where tasks of the same stratum are without it.
+    failure_with: f64,
+    /// Share of those others that would fail if they were spread over the strata as the tasks with it are. (Pooled
+    /// shares would mix the pattern up with where it occurs, and may even point the other way.)
+    failure_without: f64,
 }
 
 impl Counts {
     fn of(side: &Side<'_>, with: &Bits) -> Self {
-        let (n, failed) = (side.tasks.len(), side.failed.len());
-        let (k, both) = (with.len(), with.common(&side.failed));
-        Self { with: k, failed_with: both, without: n - k, failed_without: failed - both }
+        let count = |stratum: &[usize], holds: &dyn Fn(usize) -> bool| {
+            stratum.iter().filter(|task| holds(**task)).count() as f64
+        };
+        let (mut compared, mut failed_with, mut failed_without) = (0.0, 0.0, 0.0);
+        for stratum in &side.strata {
+            let with_it = count(stratum, &|task| with.contains(task));
+            let without_it = stratum.len() as f64 - with_it;
+            if with_it > 0.0 && without_it > 0.0 {
+                compared += with_it;
+                failed_with += count(stratum, &|task| with.contains(task) && side.failed.contains(task));
+                let others = count(stratum, &|task| !with.contains(task) && side.failed.contains(task));
+                failed_without += with_it * others / without_it;
+            }
+        }
+        let share = |failed: f64| if compared > 0.0 { failed / compared } else { 0.0 };
+        Self {
+            with: with.len(),
+            without: side.tasks.len() - with.len(),
+            failure_with: share(failed_with),
+            failure_without: share(failed_without),
+        }
     }
 
-    /// Shares of tasks that end so, with and without the pattern.
+    /// Shares of tasks that end so, with and without the pattern, within strata.
     fn rates(self, kind: OpportunityKind) -> (f64, f64) {
-        let share = |failed: usize, n: usize| {
-            let failed = failed as f64 / n.max(1) as f64;
-            if kind == OpportunityKind::FailurePattern || n == 0 { failed } else { 1.0 - failed }
-        };
-        (share(self.failed_with, self.with), share(self.failed_without, self.without))
+        match kind {
+            OpportunityKind::FailurePattern => (self.failure_with, self.failure_without),
+            _ => (1.0 - self.failure_with, 1.0 - self.failure_without),
+        }
     }
 }
 
@@ -326,7 +346,7 @@ impl<'a> Report<'a> {
             fingerprint: fingerprint(&self.names),
             source: OpportunitySource::Pattern,
             description: format!(
-                "Tasks of `{}` that call {} {verb} {} of the time, others {} ({} of {} tasks, {})",
+                "Tasks of `{}` that call {} {verb} {} of the time, comparable others {} ({} of {} tasks, {})",
                 text::name(&self.window.entity_name),
                 shown.join(", then "),
                 text::percent(rate),

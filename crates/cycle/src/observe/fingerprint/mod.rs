@@ -1,15 +1,17 @@
 //! Which errors are the same: a type, a tool, and a message with everything that varies masked.
 //!
 //! The work is stateless: one error at a time, the same answer whatever came before, on whatever node. So there
-//! is no miner that learns; masks do the work. Three steps:
+//! is no miner that learns; masks do the work. The parts:
 //!
 //! 1. `line`: the one line that says what went wrong (the exception under a traceback, the first
 //!    `...: No such file or directory` among a tool's output).
 //! 2. `mask`: that line with quotes, numbers, ids, paths, names and lists replaced by `<*>`, in lower case, clipped.
-//! 3. `words`: the vocabulary both need, and the set phrases of shells and system libraries.
+//! 3. `kinds`: types of error that need no message.
+//! 4. `words`: the vocabulary both need, and the set phrases of shells and system libraries.
 //!
 //! Event text is hostile. A template is shown to people and to models, so it holds words of letters and masks only.
 
+mod kinds;
 mod line;
 mod mask;
 mod words;
@@ -35,7 +37,7 @@ pub fn template(error_type: Option<&str>, tool: Option<&str>, content: Option<&s
     let tool = tool.map(|tool| clip(tool, MAX_NAME_BYTES)).filter(|tool| !tool.is_empty());
     let shell = tool.is_some_and(is_shell);
     if let (Some(kind), None) = (&kind, tool)
-        && words::says_the_cause(kind)
+        && kinds::says_the_cause(kind)
     {
         let fingerprint = Fingerprint::of(&[kind, "", ""]);
         let template = mask::spread(kind);

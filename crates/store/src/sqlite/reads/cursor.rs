@@ -31,7 +31,9 @@ impl Cursor {
     pub(super) fn text(mut self, text: &str) -> Self {
         self.0.push('.');
         for byte in text.bytes() {
-            self.0.push_str(&format!("{byte:02x}"));
+            for half in [byte >> 4, byte & 15] {
+                self.0.extend(char::from_digit(u32::from(half), 16));
+            }
         }
         self
     }

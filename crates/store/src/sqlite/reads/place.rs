@@ -65,11 +65,9 @@ pub(super) fn chosen<T>(
     if found.len() <= 1 {
         return Ok(found.pop());
     }
-    match found.iter().position(|item| environment(item) == DEFAULT_ENVIRONMENT) {
-        Some(own) => Ok(Some(found.swap_remove(own))),
-        None => {
-            let environments = found.iter().map(environment).collect::<Vec<_>>().join(", ");
-            Err(StoreError::Ambiguous { what, name: name.to_owned(), environments }.into())
-        }
+    if let Some(own) = found.iter().position(|item| environment(item) == DEFAULT_ENVIRONMENT) {
+        return Ok(Some(found.swap_remove(own)));
     }
+    let environments = found.iter().map(environment).collect::<Vec<_>>().join(", ");
+    Err(StoreError::Ambiguous { what, name: name.to_owned(), environments }.into())
 }

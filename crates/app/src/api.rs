@@ -1,0 +1,249 @@
+//! Where the looking commands get their data: the HTTP API of a server, or the same API in this process over the
+//! database file. Either way a command asks for a path and gets the API's JSON, so there is one shape to show.
+
+use anyhow::{Context, anyhow, bail};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode};
+use reqwest::Url;
+use serde_json::Value;
+use tower::ServiceExt;
+use uplift_runner::Engine;
+
+use crate::config::Settings;
+use crate::database::{self, Writable};
+use crate::lock::{self, Claim, Holder};
+use crate::usage::Misuse;
+
+/// Largest answer taken from a server or from ourselves.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// Stands for this process in addresses; nothing is ever sent there.
+const HERE: &str = "http://localhost/";
+
+/// Where to look: options that every looking command has.
+#[derive(Debug, Clone, Default, clap::Args)]
+// Without a group of their own: the names of groups must differ within a command.
+#[group(skip)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) database: database::Args,
+    /// Ask this server instead of reading the file, such as http://127.0.0.1:7878 [env: UPLIFT_SERVER]
+    #[arg(long, value_name = "URL", global = true, conflicts_with = "database")]
+    pub(crate) server: Option<String>,
+    /// Print JSON, in the shape of the HTTP API
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) settings: crate::config::Args,
+}
+
+/// Something that answers like the HTTP API.
+pub(crate) enum Api {
+    /// In this process.
+    Here(Router),
+    /// A server.
+    There(Client),
+}
+
+/// A server and how to reach it.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: Url,
+}
+
+/// A path of the API with its query: segments are encoded, so names may hold anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    segments: Vec<String>,
+    query: Vec<(&'static str, String)>,
+}
+
+impl Endpoint {
+    /// From its segments.
+    pub(crate) fn new(segments: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { segments: segments.into_iter().map(Into::into).collect(), query: Vec::new() }
+    }
+
+    /// With a query parameter, if it has a value.
+    pub(crate) fn with(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
+        self.query.extend(value.map(|value| (name, value.to_string())));
+        self
+    }
+
+    fn under(&self, base: &Url) -> anyhow::Result<Url> {
+        let mut url = base.clone();
+        url.path_segments_mut()
+            .map_err(|()| anyhow!("{base} cannot have a path"))?
+            .pop_if_empty()
+            .extend(&self.segments);
+        if !self.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.query);
+        }
+        Ok(url)
+    }
+}
+
+impl Args {
+    /// The server that was named on the command line, or in the environment where no database was named.
+    pub(crate) fn server(&self) -> Option<String> {
+        named_server(self.server.as_deref(), self.database.database.is_some())
+    }
+
+    /// For reading: a server if one was named, else the file, whoever has it open.
+    pub(crate) fn reading(&self) -> anyhow::Result<Api> {
+        if let Some(server) = self.server() {
+            return Client::new(&server).map(Api::There);
+        }
+        let engine = database::read_only(&self.database.path()?, self.settings.load()?.policy)?;
+        Ok(Api::over(engine))
+    }
+
+    /// Asks for something that changes the database: of the server that has it open, else directly.
+    pub(crate) async fn change(&self, path: &Endpoint, body: &Value) -> anyhow::Result<Value> {
+        if let Some(server) = self.server() {
+            return Client::new(&server)?.send(Method::POST, path, Some(body)).await;
+        }
+        let file = self.database.path()?;
+        if !file.exists() {
+            // The same words as for reading.
+            database::read_only(&file, uplift_model::Policy::default())?;
+        }
+        match lock::claim(&file, &Holder::this_process(None))? {
+            Claim::Held(Holder { url: Some(url), .. }) => {
+                Client::new(&url)?.send(Method::POST, path, Some(body)).await
+            }
+            Claim::Held(holder) => {
+                bail!("{} is being written by {holder}: try again when it is done", file.display())
+            }
+            Claim::Ours(lock) => {
+                let Settings { policy, .. } = self.settings.load()?;
+                let store = Writable::open(&file, policy, lock)?;
+                let answer = Api::over(store.engine.clone()).send(Method::POST, path, Some(body)).await;
+                store.close().await;
+                answer
+            }
+        }
+    }
+}
+
+/// The command line stands above the environment.
+pub(crate) fn named_server(option: Option<&str>, database_named: bool) -> Option<String> {
+    let from_environment = || std::env::var("UPLIFT_SERVER").ok().filter(|url| !url.is_empty() && !database_named);
+    option.map(str::to_owned).or_else(from_environment)
+}
+
+impl Api {
+    /// The API of this process over `engine`.
+    pub(crate) fn over(engine: Engine) -> Self {
+        Self::Here(crate::serve::router(engine))
+    }
+
+    /// Reads.
+    pub(crate) async fn get(&self, path: &Endpoint) -> anyhow::Result<Value> {
+        self.send(Method::GET, path, None).await
+    }
+
+    async fn send(&self, method: Method, path: &Endpoint, body: Option<&Value>) -> anyhow::Result<Value> {
+        match self {
+            Self::There(client) => client.send(method, path, body).await,
+            Self::Here(router) => {
+                let url = path.under(&Url::parse(HERE)?)?;
+                let request = Request::builder()
+                    .method(method)
+                    .uri(url.as_str())
+                    .header("host", "localhost")
+                    .header("content-type", "application/json")
+                    .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))?;
+                let answer = router.clone().oneshot(request).await?;
+                let status = answer.status();
+                let bytes = to_bytes(answer.into_body(), MAX_ANSWER_BYTES).await?;
+                understand(status, &bytes)
+            }
+        }
+    }
+}
+
+impl Client {
+    /// A client of the server at `url`.
+    pub(crate) fn new(url: &str) -> anyhow::Result<Self> {
+        let base = Url::parse(url).ok().filter(|url| url.scheme() == "http" && url.has_host()).ok_or_else(|| {
+            Misuse::new(format!("`{url}` is not the address of a server, such as http://127.0.0.1:7878"))
+        })?;
+        Ok(Self { http: reqwest::Client::builder().build()?, base })
+    }
+
+    /// A request to an endpoint, to be given a body.
+    pub(crate) fn request(&self, method: Method, path: &Endpoint) -> anyhow::Result<reqwest::RequestBuilder> {
+        Ok(self.http.request(method, path.under(&self.base)?))
+    }
+
+    /// Sends a request; the answer as it is.
+    pub(crate) async fn raw(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
+        request.send().await.map_err(|error| self.unreachable(&error))
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+        let answer = self.raw(request).await?;
+        let status = answer.status();
+        let bytes = answer.bytes().await.with_context(|| format!("the server at {} broke off", self.base))?;
+        understand(status, &bytes)
+    }
+
+    async fn send(&self, method: Method, path: &Endpoint, body: Option<&Value>) -> anyhow::Result<Value> {
+        let request = self.request(method, path)?;
+        self.answer(match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+        .await
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
+        let mut reason: &dyn std::error::Error = error;
+        while let Some(deeper) = reason.source() {
+            reason = deeper;
+        }
+        if error.is_connect() {
+            anyhow!("no server answers at {}: {reason}; start one with `uplift serve`", self.base)
+        } else {
+            anyhow!("the server at {} could not be asked: {reason}", self.base)
+        }
+    }
+}
+
+/// An answer as JSON, or what the problem in it says.
+fn understand(status: StatusCode, bytes: &[u8]) -> anyhow::Result<Value> {
+    let body: Option<Value> = serde_json::from_slice(bytes).ok();
+    if status.is_success() {
+        return body.context("the server answered with something that is not JSON: is it uplift?");
+    }
+    let said = body.as_ref().and_then(|problem| problem["detail"].as_str().or_else(|| problem["title"].as_str()));
+    Err(anyhow!("{}", crate::text::clean(said.unwrap_or(status.as_str()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_encoded_in_paths_and_queries() {
+        let path =
+            Endpoint::new(["api", "entities", "agent", "a/b c?"]).with("x", Some("1&2")).with("y", None::<i64>);
+        let url = path.under(&Url::parse("http://127.0.0.1:7878").unwrap()).unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:7878/api/entities/agent/a%2Fb%20c%3F?x=1%262");
+    }
+
+    #[test]
+    fn problems_are_told_in_their_own_words() {
+        let problem = br#"{"title":"Not found","status":404,"detail":"there is no agent `x`"}"#;
+        assert_eq!(understand(StatusCode::NOT_FOUND, problem).unwrap_err().to_string(), "there is no agent `x`");
+        assert!(understand(StatusCode::OK, b"<html>").is_err());
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_misuse() {
+        for url in ["localhost:7878", "https://x", "file:///x", ""] {
+            assert!(Client::new(url).err().is_some_and(|error| error.is::<Misuse>()), "{url}");
+        }
+    }
+}

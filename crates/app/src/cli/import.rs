@@ -1,0 +1,102 @@
+//! `uplift import`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use uplift_model::Time;
+use uplift_runner::watch;
+
+use super::block_on;
+use crate::api::{self, Api, Client};
+use crate::database::{self, Writable};
+use crate::import::{self, Source, Summary, Teller};
+use crate::lock::{self, Claim, Holder};
+use crate::text::{Style, print, print_json};
+use crate::usage::{DONE, Misuse, PARTLY};
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Events as NDJSON or a JSON array, plain or gzip; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The time of events without one, such as 2026-01-31T12:00:00Z [default: now]
+    #[arg(long, value_name = "TIME")]
+    at: Option<Time>,
+    /// Print nothing but errors and refused lines
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    look: api::Args,
+}
+
+/// Imports, looks at what came in, and says what was found.
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let sources: Vec<Source> = args.files.iter().map(|file| Source::new(file)).collect();
+    if sources.iter().filter(|source| source.is_stdin()).count() > 1 {
+        return Err(Misuse::new("standard input can be read once only"));
+    }
+    sources.iter().try_for_each(Source::check)?;
+    let mut teller = Teller::new(import::progress(&sources, args.quiet));
+    let summary = block_on(import(&args, &sources, &mut teller));
+    teller.progress().finish_and_clear();
+    teller.finish();
+    let summary = summary?;
+    if args.look.json {
+        print_json(&summary)?;
+    } else if !args.quiet {
+        print(&summary.render(Style::of_stdout()))?;
+    }
+    Ok(ExitCode::from(if summary.tally.refused > 0 { PARTLY } else { DONE }))
+}
+
+async fn import(args: &Args, sources: &[Source], teller: &mut Teller) -> anyhow::Result<Summary> {
+    if let Some(server) = args.look.server() {
+        return to_server(&server, args.at, sources, teller).await;
+    }
+    let file = args.look.database.path()?;
+    database::make_folder(&file)?;
+    match lock::claim(&file, &Holder::this_process(None))? {
+        Claim::Held(Holder { url: Some(url), .. }) => to_server(&url, args.at, sources, teller).await,
+        Claim::Held(holder) => bail!("{} is being written by {holder}: try again when it is done", file.display()),
+        Claim::Ours(lock) => {
+            let policy = args.look.settings.load()?.policy;
+            let store = Writable::open(&file, policy, lock)?;
+            let place = file.display().to_string();
+            let summary = to_file(&store, place, args.at, sources, teller).await;
+            store.close().await;
+            summary
+        }
+    }
+}
+
+async fn to_file(
+    store: &Writable,
+    place: String,
+    at: Option<Time>,
+    sources: &[Source],
+    teller: &mut Teller,
+) -> anyhow::Result<Summary> {
+    watch::prepare(&store.engine).await?;
+    for source in sources {
+        import::import_local(&store.engine, source, at, teller).await?;
+    }
+    watch::settle(&store.engine).await?;
+    import::summarise(&Api::over(store.engine.clone()), teller.tally.clone(), place).await
+}
+
+async fn to_server(
+    server: &str,
+    at: Option<Time>,
+    sources: &[Source],
+    teller: &mut Teller,
+) -> anyhow::Result<Summary> {
+    let client = Client::new(server)?;
+    for source in sources {
+        import::import_remote(&client, source, at, teller).await?;
+    }
+    let api = Api::There(client);
+    import::until_quiet(&api).await?;
+    import::summarise(&api, teller.tally.clone(), server.to_owned()).await
+}

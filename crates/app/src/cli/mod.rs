@@ -1,0 +1,102 @@
+//! The commands: one file each, with its arguments and a `run`.
+
+mod alerts;
+mod bench_intake;
+mod config;
+mod demo;
+mod entities;
+mod events;
+mod import;
+mod log;
+mod opportunities;
+mod reviews;
+mod serve;
+mod show;
+mod status;
+mod tasks;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// What commands other than the server log: what keeps an answer from being whole.
+const QUIET_LEVEL: &str = "error";
+
+/// Uplift improves fleets of LLM agents by live trials, and never makes them worse.
+#[derive(Debug, Parser)]
+#[command(name = "uplift", version, about, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Declares the table of commands: a variant, the module with its arguments and its `run`.
+macro_rules! commands {
+    ($($(#[$attribute:meta])* $variant:ident => $module:ident),+ $(,)?) => {
+        #[derive(Debug, clap::Subcommand)]
+        enum Command {
+            $($(#[$attribute])* $variant($module::Args)),+
+        }
+
+        impl Command {
+            fn run(self) -> anyhow::Result<ExitCode> {
+                match self {
+                    $(Self::$variant(args) => $module::run(args)),+
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    /// Take in events over HTTP, watch them, and answer questions about them
+    Serve => serve,
+    /// Watch a recorded fleet with planted flaws being seen through
+    Demo => demo,
+    /// Take in recorded events from files
+    Import => import,
+    /// How the fleet and its improvement are doing
+    Status => status,
+    /// What could be better, and why we think so
+    Opportunities => opportunities,
+    /// Agents, tools, contexts and processes
+    Entities => entities,
+    /// What agents did
+    Tasks => tasks,
+    /// What agents reported
+    Events => events,
+    /// Which entities are reviewed when
+    Reviews => reviews,
+    /// What needs attention
+    Alerts => alerts,
+    /// The settings in force
+    Config => config,
+    /// Measure intake over HTTP against bare inserts
+    #[command(hide = true)]
+    BenchIntake => bench_intake,
+}
+
+/// Parses the command line and runs what it asks for.
+pub(crate) fn run() -> anyhow::Result<ExitCode> {
+    let command = Cli::parse().command;
+    if !matches!(command, Command::Serve(_)) {
+        log::start(log::LogFormat::Text, QUIET_LEVEL);
+    }
+    command.run()
+}
+
+/// Runs a command's work on a runtime of this one thread; what reads files gets threads of its own.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_commands_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

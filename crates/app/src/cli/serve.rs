@@ -1,0 +1,39 @@
+//! `uplift serve`.
+
+use std::process::ExitCode;
+
+use super::log::{self, LogFormat};
+use crate::usage::DONE;
+use crate::{config, database, serve};
+
+/// What is logged unless `RUST_LOG` says otherwise.
+const LOG_LEVEL: &str = "info";
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    database: database::Args,
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7878")]
+    listen: String,
+    #[command(flatten)]
+    settings: config::Args,
+    /// Form of the log on standard error; RUST_LOG sets its level
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// Threads that answer requests
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+}
+
+/// Serves until asked to stop.
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    log::start(args.log_format, LOG_LEVEL);
+    let settings = args.settings.load()?;
+    let database = args.database.path()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(args.threads.into()).enable_all().build()?;
+    runtime.block_on(serve::run(&database, &args.listen, settings.policy))?;
+    Ok(ExitCode::from(DONE))
+}

@@ -1,0 +1,113 @@
+//! `uplift status`: how the fleet and its improvement are doing.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::show::{ask, counted, facts, items, number, numeric, text, whole};
+use crate::api::{self, Endpoint};
+use crate::text::{Style, count, percent, plural};
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    look: api::Args,
+}
+
+/// Shows health and counts.
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    ask(&args.look, &Endpoint::new(["api", "improvements", "status"]), show)
+}
+
+fn show(status: &Value, style: Style) -> String {
+    let health = &status["health"];
+    let word = text(health, "status").replace('_', " ");
+    let title = format!("Health: {word}, {} of 100", numeric(health, "score", |score| format!("{score:.0}")));
+    let mut shown = format!("{}\n", style.bold(&title));
+    for factor in items(health, "factors") {
+        let effect = number(factor, "effect").unwrap_or(0.0);
+        shown.push_str(&format!("  {effect:+6.1}  {}\n", text(factor, "explanation")));
+    }
+    let (counts, metrics) = (&status["counts"], &status["system"]["metrics"]);
+    let ended = whole(counts, "tasks_succeeded") + whole(counts, "tasks_failed");
+    shown.push('\n');
+    shown.push_str(&facts([
+        (
+            "fleet",
+            format!(
+                "{}, {}",
+                plural(whole(counts, "agents"), "agent", "agents"),
+                plural(whole(counts, "tools"), "tool", "tools")
+            ),
+        ),
+        (
+            "tasks",
+            format!(
+                "{}: {} succeeded, {} failed, {} without an outcome",
+                counted(counts, "tasks"),
+                counted(counts, "tasks_succeeded"),
+                counted(counts, "tasks_failed"),
+                count(whole(counts, "tasks") - ended)
+            ),
+        ),
+        (
+            "events",
+            format!(
+                "{}, {}",
+                counted(counts, "events"),
+                plural(whole(counts, "error_groups"), "group of errors", "groups of errors")
+            ),
+        ),
+        (
+            "opportunities",
+            format!(
+                "{} pending, {} in progress",
+                counted(counts, "opportunities_pending"),
+                counted(counts, "opportunities_in_progress")
+            ),
+        ),
+        ("alerts", counted(status, "active_alerts")),
+        (
+            "improvements",
+            format!(
+                "{} under way; {} decided: {} kept, {} rolled back, {} inconclusive",
+                counted(counts, "improvements_active"),
+                counted(metrics, "decided"),
+                counted(metrics, "kept"),
+                counted(metrics, "rolled_back"),
+                counted(metrics, "inconclusive")
+            ),
+        ),
+        ("rollback rate", numeric(metrics, "rollback_rate", percent)),
+        ("mode", text(status, "mode")),
+    ]));
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_main_numbers_are_shown() {
+        let status = json!({
+            "mode": "auto", "active_alerts": 1,
+            "health": {"status": "needs_attention", "score": 85.0, "factors": [
+                {"name": "alerts", "value": 1.0, "effect": -15.0, "explanation": "1 kind of alert holds"}]},
+            "counts": {"events": 10652, "tasks": 465, "tasks_succeeded": 275, "tasks_failed": 190, "agents": 1, "tools": 15,
+                "error_groups": 3, "opportunities_pending": 2, "opportunities_in_progress": 0, "improvements_active": 0},
+            "system": {"metrics": {"decided": 0, "rollback_rate": null}}
+        });
+        let text = show(&status, Style { width: 100, colour: false });
+        for part in [
+            "needs attention, 85 of 100",
+            " -15.0  1 kind",
+            "465: 275 succeeded, 190 failed, 0 without",
+            "1 agent, 15 tools",
+        ] {
+            assert!(text.contains(part), "{part} is not in:\n{text}");
+        }
+    }
+}

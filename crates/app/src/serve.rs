@@ -1,0 +1,162 @@
+//! The server: store, engine, detection and HTTP in one process, until somebody asks it to stop.
+
+use std::future::IntoFuture;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use axum::Router;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use uplift_model::Policy;
+use uplift_runner::Engine;
+use uplift_web::AppState;
+
+use crate::database::{Writable, make_folder};
+use crate::lock::{self, Claim, Holder};
+use crate::usage::Misuse;
+
+/// How often histograms are tidied; without it they grow for ever.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// How long requests may go on once the server was asked to stop.
+const GRACE: Duration = Duration::from_secs(10);
+/// What the line begins with that says where the server listens.
+const ANNOUNCEMENT: &str = "listening on http://";
+
+/// Runs until SIGINT or SIGTERM.
+pub(crate) async fn run(database: &Path, listen: &str, policy: Policy) -> anyhow::Result<()> {
+    let address = resolve(listen)?;
+    let listener = bind(address).await?;
+    let bound = listener.local_addr()?;
+    let url = format!("http://{bound}");
+    make_folder(database)?;
+    let lock = match lock::claim(database, &Holder::this_process(Some(url.clone())))? {
+        Claim::Ours(lock) => lock,
+        Claim::Held(holder) => bail!(
+            "{} is in use by {holder}: stop that first, or serve another database with --database",
+            database.display()
+        ),
+    };
+    let store = Writable::open(database, policy, lock)?;
+    uplift_runner::watch::prepare(&store.engine).await?;
+    let ended = until_stopped(&store.engine, listener, &announcement(&url, database)).await;
+    store.close().await;
+    ended
+}
+
+async fn until_stopped(engine: &Engine, listener: TcpListener, announcement: &str) -> anyhow::Result<()> {
+    let signal = stop_signal()?;
+    let (stop, stopped) = watch::channel(false);
+    let app = served(engine.clone(), install_metrics()?);
+    let asked = stopped.clone();
+    let server = axum::serve(listener, app).with_graceful_shutdown(until(asked)).into_future();
+    let mut server = tokio::spawn(server);
+    let mut detection = tokio::spawn(uplift_runner::watch::run(engine.clone(), stopped));
+    crate::text::print(announcement)?;
+    tokio::select! {
+        () = signal => {}
+        ended = &mut server => {
+            ended.context("the server ended unexpectedly")?.context("the server failed")?;
+        }
+    }
+    engine.set_ready(false);
+    // An error means that both have ended already.
+    let _ = stop.send(true);
+    let both = async { drop(tokio::join!(&mut server, &mut detection)) };
+    if tokio::time::timeout(GRACE, both).await.is_err() {
+        tracing::warn!("some requests did not end in time and were cut off; what was acknowledged is safe");
+        server.abort();
+        detection.abort();
+    }
+    Ok(())
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is as good as being told.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+}
+
+/// Completes at the first SIGINT or SIGTERM.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+fn resolve(listen: &str) -> anyhow::Result<SocketAddr> {
+    let address =
+        listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(|| {
+            Misuse::new(format!("`{listen}` is not an address to listen on, such as 127.0.0.1:7878"))
+        })?;
+    uplift_web::check_listen(address, false).map_err(|error| Misuse::new(error.to_string()))?;
+    Ok(address)
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("{address} is in use by another program: stop that, or choose another with --listen")
+        }
+        _ => anyhow::anyhow!("cannot listen on {address}: {error}"),
+    })
+}
+
+fn announcement(url: &str, database: &Path) -> String {
+    format!("listening on {url}, database {}\n", database.display())
+}
+
+/// Host and port in the line by which a server says where it listens.
+pub(crate) fn address_in(line: &str) -> Option<&str> {
+    line.strip_prefix(ANNOUNCEMENT)?.split(',').next()
+}
+
+/// Installs the recorder of metrics and keeps it tidy.
+fn install_metrics() -> anyhow::Result<PrometheusHandle> {
+    let handle = PrometheusBuilder::new().install_recorder().context("metrics cannot be recorded")?;
+    let tidied = handle.clone();
+    tokio::spawn(async move {
+        let mut due = tokio::time::interval(UPKEEP);
+        loop {
+            due.tick().await;
+            tidied.run_upkeep();
+        }
+    });
+    Ok(handle)
+}
+
+/// The HTTP API over an engine, for this process's own questions: nothing is measured.
+pub(crate) fn router(engine: Engine) -> Router {
+    served(engine, PrometheusBuilder::new().build_recorder().handle())
+}
+
+fn served(engine: Engine, metrics: PrometheusHandle) -> Router {
+    uplift_web::router(AppState::new(engine, metrics, std::iter::empty::<&str>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_announcement_can_be_read_back() {
+        let line = announcement("http://127.0.0.1:7878", Path::new("/data/fleet, all.db"));
+        assert_eq!(address_in(&line), Some("127.0.0.1:7878"));
+        assert_eq!(address_in("something else"), None);
+    }
+
+    #[test]
+    fn other_machines_are_not_let_in() {
+        for listen in ["0.0.0.0:0", "[::]:7878", "192.0.2.1:7878", "nonsense", "127.0.0.1"] {
+            assert!(resolve(listen).unwrap_err().is::<Misuse>(), "{listen}");
+        }
+        assert!(resolve("127.0.0.1:0").is_ok());
+    }
+}

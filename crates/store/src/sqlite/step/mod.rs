@@ -1,0 +1,144 @@
+//! What a step of the loop decided, written whole or not at all.
+
+mod entities;
+mod opportunities;
+mod records;
+
+use rusqlite::{Connection, OptionalExtension};
+use uplift_model::Time;
+use uplift_model::entity::EntityKey;
+use uplift_model::opportunity::OpportunityStatus;
+use uplift_model::policy::DetectionPolicy;
+use uplift_model::rollup::LN_SCALE;
+
+use super::dictionary::Dictionary;
+use super::fault::{Fault, corrupt};
+use super::intake::{move_clock, reject_inbox};
+use crate::error::StoreError;
+use crate::writes::{StepCommit, StepReceipt, Write};
+
+/// Writes a commit.
+pub(super) fn commit(
+    connection: &Connection,
+    dictionary: &mut Dictionary,
+    commit: &StepCommit,
+) -> Result<StepReceipt, Fault> {
+    check_lease(connection, commit)?;
+    for (entity, expected) in &commit.expected_versions {
+        check_version(connection, *entity, *expected)?;
+    }
+    let mut step = Step { connection, dictionary, at: commit.at, receipt: StepReceipt::default() };
+    for write in &commit.writes {
+        step.write(write)?;
+    }
+    for (kind, payload) in &commit.outbox {
+        connection
+            .prepare_cached("INSERT INTO outbox (kind, payload, created_at) VALUES (?1, ?2, ?3)")?
+            .execute((kind, payload.to_string(), commit.at.micros()))?;
+    }
+    Ok(step.receipt)
+}
+
+fn check_lease(connection: &Connection, commit: &StepCommit) -> Result<(), Fault> {
+    let Some(lease) = &commit.lease else { return Ok(()) };
+    let held = connection
+        .prepare_cached("SELECT 1 FROM leases WHERE name = ?1 AND holder = ?2 AND epoch = ?3")?
+        .exists((&lease.name, &lease.holder, lease.epoch))?;
+    if held { Ok(()) } else { Err(StoreError::StaleLease { name: lease.name.clone(), epoch: lease.epoch }.into()) }
+}
+
+fn check_version(connection: &Connection, entity: EntityKey, expected: i64) -> Result<(), Fault> {
+    let version: Option<i64> = connection
+        .prepare_cached("SELECT version FROM entities WHERE entity_type = ?1 AND entity_id = ?2")?
+        .query_row((entity.entity_type.as_str(), entity.entity_id), |row| row.get(0))
+        .optional()?;
+    match version {
+        Some(version) if version == expected => Ok(()),
+        Some(_) => Err(StoreError::VersionConflict { what: entity.to_string(), expected }.into()),
+        None => Err(StoreError::not_found(entity.entity_type.as_str(), entity.entity_id).into()),
+    }
+}
+
+fn json(value: &impl serde::Serialize, what: &'static str) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|error| corrupt(what, error))
+}
+
+/// A commit under way.
+struct Step<'c> {
+    connection: &'c Connection,
+    dictionary: &'c mut Dictionary,
+    at: Time,
+    receipt: StepReceipt,
+}
+
+impl Step<'_> {
+    fn write(&mut self, write: &Write) -> Result<(), Fault> {
+        match write {
+            Write::DeclareEntity { name, config } => self.declare(name, config),
+            Write::SetEntityState { entity, state } => self.change_entity(*entity, "state", state.as_str()),
+            Write::SetEntityConfig { entity, config } => self.set_config(*entity, config),
+            Write::PutRelationship(relationship) => self.put_relationship(relationship),
+            Write::PointRevision { entity, revision } => self.point_revision(*entity, revision),
+            Write::PutFinding { finding, quiet_since } => self.put_finding(finding, *quiet_since),
+            Write::ConfirmOpportunity { id, finding } => self.confirm(*id, finding),
+            Write::WithdrawOpportunity { id, reason } => {
+                self.close(*id, OpportunityStatus::Dismissed, &format!("withdrawn: {reason}"))
+            }
+            Write::WithdrawUnfound { entity, kinds, found } => self.withdraw_unfound(*entity, kinds, found),
+            Write::CloseOpportunity { id, status, reason } => self.close(*id, *status, reason),
+            Write::RecordReview(review) => self.record_review(review),
+            Write::RaiseAlert(alert) => self.raise(alert),
+            Write::ResolveAlertsExcept(alerts) => self.resolve_except(alerts),
+            Write::SetDetection(policy) => self.set_detection(policy),
+            Write::SetSetting { name, value } => self.set_setting(name, &value.to_string()),
+            Write::PruneEvents { received_before, limit } => self.prune(*received_before, *limit),
+            Write::RejectInbox { seq, reason } => reject_inbox(self.connection, *seq, reason, self.at.micros()),
+            Write::Tick => move_clock(self.connection, self.dictionary, self.at.micros()),
+        }
+    }
+
+    fn set_detection(&mut self, policy: &DetectionPolicy) -> Result<(), Fault> {
+        let ratio = 1.0 + policy.degradation_threshold;
+        self.connection
+            .prepare_cached(
+                "UPDATE detection_settings SET error_threshold = ?1, degradation_ratio = ?2, degradation_ln = ?3,
+                    baseline_minimum = ?4",
+            )?
+            .execute((
+                policy.error_threshold,
+                ratio,
+                (ratio.ln() * LN_SCALE).round() as i64,
+                policy.baseline_minimum,
+            ))?;
+        Ok(())
+    }
+
+    fn prune(&mut self, received_before: Time, limit: u32) -> Result<(), Fault> {
+        let mut old = self
+            .connection
+            .prepare_cached("SELECT trace_no FROM traces WHERE received_at < ?1 ORDER BY received_at LIMIT ?2")?;
+        let traces: Vec<i64> =
+            old.query_map((received_before.micros(), limit), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        for trace_no in &traces {
+            for sql in [
+                "DELETE FROM bodies WHERE body_no IN (SELECT body_no FROM event_rows WHERE trace_no = ?1)",
+                "DELETE FROM event_rows WHERE trace_no = ?1",
+                "UPDATE traces SET received_at = NULL WHERE trace_no = ?1",
+            ] {
+                self.connection.prepare_cached(sql)?.execute([trace_no])?;
+            }
+        }
+        self.receipt.pruned += traces.len() as u64;
+        Ok(())
+    }
+
+    fn set_setting(&mut self, name: &str, value: &str) -> Result<(), Fault> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO settings (name, value, updated_at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
+            )?
+            .execute((name, value, self.at.micros()))?;
+        self.configuration_changed()
+    }
+}

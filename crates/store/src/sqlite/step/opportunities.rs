@@ -1,0 +1,167 @@
+//! Findings and the opportunities they become.
+
+use rusqlite::OptionalExtension;
+use uplift_model::Time;
+use uplift_model::entity::EntityKey;
+use uplift_model::opportunity::{Finding, OpportunityKind, OpportunityStatus};
+
+use super::{Step, json};
+use crate::error::StoreError;
+use crate::sqlite::fault::{Fault, corrupt};
+
+impl Step<'_> {
+    pub(super) fn put_finding(&mut self, finding: &Finding, quiet_since: Option<Time>) -> Result<(), Fault> {
+        let key = (
+            finding.entity.entity_type.as_str(),
+            finding.entity.entity_id,
+            finding.kind.as_str(),
+            &finding.fingerprint,
+        );
+        let open: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT id FROM optimization_opportunities WHERE entity_type = ?1 AND entity_id = ?2 AND kind = ?3
+                 AND fingerprint = ?4 AND status IN ('pending', 'in_progress')",
+            )?
+            .query_row(key, |row| row.get(0))
+            .optional()?;
+        if let Some(id) = open {
+            return self.update_opportunity(id, finding);
+        }
+        if let Some(id) = self.withdrawn(finding)? {
+            self.receipt.opened.push(id);
+            return self.update_opportunity(id, finding);
+        }
+        if let Some(since) = quiet_since {
+            let dismissed = self
+                .connection
+                .prepare_cached(
+                    "SELECT 1 FROM optimization_opportunities WHERE entity_type = ?1 AND entity_id = ?2 AND kind = ?3
+                     AND fingerprint = ?4 AND status = 'dismissed' AND updated_at >= ?5",
+                )?
+                .exists((key.0, key.1, key.2, key.3, since.micros()))?;
+            if dismissed {
+                return Ok(());
+            }
+        }
+        let id = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO optimization_opportunities (entity_type, entity_id, kind, fingerprint, source,
+                    improvement_type, created_at, updated_at, last_seen_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8)",
+            )?
+            .insert((
+                key.0,
+                key.1,
+                key.2,
+                key.3,
+                finding.source.as_str(),
+                finding.kind.usual_improvement().as_str(),
+                self.at.micros(),
+                finding.last_seen_at.micros(),
+            ))?;
+        self.receipt.opened.push(id);
+        self.update_opportunity(id, finding)
+    }
+
+    /// Opens the latest opportunity of this key again if it was withdrawn, not dismissed by a person.
+    pub(super) fn withdrawn(&self, finding: &Finding) -> Result<Option<i64>, Fault> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "UPDATE optimization_opportunities SET status = 'pending', resolution = NULL
+                 WHERE id = (SELECT max(id) FROM optimization_opportunities WHERE entity_type = ?1 AND entity_id = ?2
+                    AND kind = ?3 AND fingerprint = ?4)
+                 AND status = 'dismissed' AND resolution LIKE 'withdrawn: %'
+                 RETURNING id",
+            )?
+            .query_row(
+                (
+                    finding.entity.entity_type.as_str(),
+                    finding.entity.entity_id,
+                    finding.kind.as_str(),
+                    &finding.fingerprint,
+                ),
+                |row| row.get(0),
+            )
+            .optional()?)
+    }
+
+    pub(super) fn withdraw_unfound(
+        &mut self,
+        entity: EntityKey,
+        kinds: &[OpportunityKind],
+        found: &[(OpportunityKind, String)],
+    ) -> Result<(), Fault> {
+        let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+        let found: Vec<String> = found.iter().map(|(kind, fingerprint)| format!("{kind}\n{fingerprint}")).collect();
+        self.connection
+            .prepare_cached(
+                "UPDATE optimization_opportunities
+                 SET status = 'dismissed', resolution = 'withdrawn: no longer found', updated_at = ?3
+                 WHERE entity_type = ?1 AND entity_id = ?2 AND status = 'pending'
+                 AND source IN ('monitor', 'pattern', 'review')
+                 AND kind IN (SELECT value FROM json_each(?4))
+                 AND kind || char(10) || fingerprint NOT IN (SELECT value FROM json_each(?5))",
+            )?
+            .execute((
+                entity.entity_type.as_str(),
+                entity.entity_id,
+                self.at.micros(),
+                json(&kinds, "kinds")?,
+                json(&found, "findings")?,
+            ))?;
+        Ok(())
+    }
+
+    pub(super) fn update_opportunity(&mut self, id: i64, finding: &Finding) -> Result<(), Fault> {
+        let confidence = if finding.confidence.is_finite() { finding.confidence.clamp(0.0, 1.0) } else { 0.0 };
+        self.connection
+            .prepare_cached(
+                "UPDATE optimization_opportunities SET confirmed = 1, description = ?2, confidence = ?3,
+                    potential_impact = ?4, impact = ?5, occurrences = ?6, evidence = ?7,
+                    last_seen_at = max(last_seen_at, ?8), updated_at = ?9
+                 WHERE id = ?1 AND (confirmed = 0 OR description <> ?2 OR confidence <> ?3 OR evidence <> ?7)",
+            )?
+            .execute((
+                id,
+                &finding.description,
+                confidence,
+                finding.impact.level.as_str(),
+                json(&finding.impact, "impact")?,
+                finding.evidence.count,
+                json(&finding.evidence, "evidence")?,
+                finding.last_seen_at.micros(),
+                self.at.micros(),
+            ))?;
+        Ok(())
+    }
+
+    /// The status of an opportunity, which has to be open.
+    pub(super) fn require_open(&self, id: i64) -> Result<(), Fault> {
+        let status: Option<String> = self
+            .connection
+            .prepare_cached("SELECT status FROM optimization_opportunities WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
+            .optional()?;
+        let Some(status) = status else { return Err(StoreError::not_found("opportunity", id).into()) };
+        let status: OpportunityStatus = status.parse().map_err(|error| corrupt("opportunity", error))?;
+        if status.is_open() { Ok(()) } else { Err(StoreError::NotOpen { id, status }.into()) }
+    }
+
+    pub(super) fn confirm(&mut self, id: i64, finding: &Finding) -> Result<(), Fault> {
+        self.require_open(id)?;
+        self.update_opportunity(id, finding)
+    }
+
+    pub(super) fn close(&mut self, id: i64, status: OpportunityStatus, reason: &str) -> Result<(), Fault> {
+        self.require_open(id)?;
+        self.connection
+            .prepare_cached(
+                "UPDATE optimization_opportunities SET status = ?2, resolution = ?3, updated_at = ?4 WHERE id = ?1",
+            )?
+            .execute((id, status.as_str(), reason, self.at.micros()))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,32 @@
+//! The problems that routes can answer with, for the description of the API.
+
+use utoipa::IntoResponses;
+
+use crate::problem::Problem;
+
+/// What any route can answer when something goes wrong.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "it only describes")]
+pub(super) enum Failures {
+    /// A parameter, cursor or body that cannot be read.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(#[to_schema] Problem),
+    /// The Host or Origin is not allowed.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(#[to_schema] Problem),
+    /// A fault of the server.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(#[to_schema] Problem),
+    /// The database is full, locked, read-only or closed.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(#[to_schema] Problem),
+}
+
+/// What a route about one thing can answer beside.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "it only describes")]
+pub(super) enum Missing {
+    /// There is no such thing.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(#[to_schema] Problem),
+}

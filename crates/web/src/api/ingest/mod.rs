@@ -1,0 +1,122 @@
+//! `POST /api/events`: what agents report, as a JSON array or NDJSON.
+
+mod body;
+mod pipeline;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use uplift_intake::{DecodeContext, Decoder, Item};
+use uplift_model::Time;
+use utoipa::IntoParams;
+
+use self::body::PlainBody;
+use self::pipeline::Pipeline;
+use super::failures::Failures;
+use crate::error::{ErrorCode, WebError};
+use crate::extract::{Params, parse};
+use crate::problem::Problem;
+use crate::state::AppState;
+use crate::wire::ingest::{EventBody, IngestReport};
+
+/// How events are taken.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct IngestQuery {
+    /// The time of events without one, RFC 3339; their arrival where it is missing.
+    at: Option<String>,
+}
+
+/// Takes in events. Success means that they are durable; sending them again changes nothing.
+///
+/// The body is a JSON array of events or NDJSON (one event on each line), optionally compressed with gzip. Events
+/// that cannot be taken are listed with their place and the reason, and do not keep the others from being stored.
+#[utoipa::path(
+    post, path = "/api/events", tag = "events", operation_id = "send_events", params(IngestQuery),
+    request_body(content((Vec<EventBody> = "application/json"), (String = "application/x-ndjson"))),
+    responses(
+        (status = 200, body = IngestReport),
+        (status = 413, description = "The body is too large; `accepted` says what was stored.", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 415, description = "It is compressed, and not with gzip.", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 422, description = "Every event was rejected; `rejected` says why.", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 429, description = "Too many events wait; Retry-After says when to come back.", body = Problem,
+            content_type = "application/problem+json"),
+        Failures,
+    )
+)]
+pub(super) async fn ingest(
+    State(state): State<AppState>,
+    Params(query): Params<IngestQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let received_at = state.engine.now();
+    let context = match given_time(&state, query.at.as_deref(), received_at) {
+        Ok(at) => DecodeContext { received_at, at },
+        Err(error) => return error.into_response(),
+    };
+    let limits = state.engine.policy().intake.clone();
+    let mut body = match PlainBody::new(&headers, body, limits.max_body_bytes) {
+        Ok(body) => body,
+        Err(error) => return error.into_response(),
+    };
+    let mut decoder = Decoder::new(&limits, context);
+    let mut pipeline = Pipeline::new(state.engine.clone(), &limits);
+    let outcome = read(&mut body, &mut decoder, &mut pipeline).await;
+    let (mut report, store_failure, all_syntax) = pipeline.finish().await;
+    report.warnings = decoder.warnings().into_iter().map(Into::into).collect();
+    match outcome.err().or(store_failure) {
+        Some(error) => {
+            body.discard_rest();
+            let mut problem = Problem::from(error);
+            if report.accepted > 0 {
+                problem.detail.push_str("; events that were stored before are kept, `accepted` says how many");
+            }
+            problem.with(&report).into_response()
+        }
+        None => answer(report, all_syntax),
+    }
+}
+
+fn given_time(state: &AppState, at: Option<&str>, now: Time) -> Result<Option<Time>, WebError> {
+    let at: Option<Time> = parse("at", at)?;
+    let latest = now.plus_micros(state.engine.policy().intake.max_ahead_ms.saturating_mul(1_000));
+    match at {
+        Some(at) if at < Time::EARLIEST || at > latest => {
+            Err(WebError::parameter("at", format!("must be from {} to {latest}, not {at}", Time::EARLIEST)))
+        }
+        at => Ok(at),
+    }
+}
+
+async fn read(body: &mut PlainBody, decoder: &mut Decoder, pipeline: &mut Pipeline) -> Result<(), WebError> {
+    let mut items: Vec<Item> = Vec::new();
+    pipeline.check_room()?;
+    while let Some(bytes) = body.next().await? {
+        decoder.push(&bytes, &mut items);
+        pipeline.take(&mut items).await?;
+    }
+    decoder.finish(&mut items);
+    pipeline.take(&mut items).await?;
+    pipeline.flush().await
+}
+
+fn answer(report: IngestReport, all_syntax: bool) -> Response {
+    // An empty array says nothing, and nothing is wrong with it.
+    if report.accepted + report.duplicates > 0 || report.rejected_count == 0 {
+        return Json(report).into_response();
+    }
+    let (code, detail) = if all_syntax {
+        (ErrorCode::MalformedBody, "nothing in the body could be read as JSON")
+    } else {
+        (ErrorCode::AllRejected, "none of the events could be taken")
+    };
+    Problem::new(code, detail).with(&report).into_response()
+}

@@ -1,0 +1,148 @@
+//! From decoded events to durable ones: chunk by chunk, the next chunk being decoded while others are committed.
+
+use std::collections::VecDeque;
+
+use tokio::task::JoinHandle;
+use uplift_intake::{Item, Place};
+use uplift_model::event::Event;
+use uplift_model::policy::IntakePolicy;
+use uplift_runner::{Admission, Engine};
+use uplift_store::{IntakeReceipt, StoreError, StoreResult};
+
+use crate::error::{WebError, refusal_code};
+use crate::telemetry;
+use crate::wire::ingest::{IngestReport, Rejected};
+
+/// Chunks of one request that are committed at the same time.
+const MAX_IN_FLIGHT: usize = 2;
+
+/// A chunk that is being committed: where its events stand, and the work.
+type InFlight = (Vec<(Place, String)>, JoinHandle<StoreResult<IntakeReceipt>>);
+
+/// Hands events to the engine in chunks and keeps account of what became of them.
+pub(super) struct Pipeline {
+    engine: Engine,
+    chunk_events: usize,
+    max_reported: usize,
+    chunk: Vec<Event>,
+    places: Vec<(Place, String)>,
+    in_flight: VecDeque<InFlight>,
+    admitted_before: bool,
+    report: IngestReport,
+    /// Everything rejected so far was not even JSON.
+    all_syntax: bool,
+}
+
+impl Pipeline {
+    pub(super) fn new(engine: Engine, limits: &IntakePolicy) -> Self {
+        Self {
+            engine,
+            chunk_events: limits.chunk_events,
+            max_reported: limits.max_reported_rejections,
+            chunk: Vec::new(),
+            places: Vec::new(),
+            in_flight: VecDeque::new(),
+            admitted_before: false,
+            report: IngestReport::default(),
+            all_syntax: true,
+        }
+    }
+
+    /// Whether there is room for any event at all: asked before the body is read.
+    ///
+    /// # Errors
+    /// When the queue is full.
+    pub(super) fn check_room(&self) -> Result<(), WebError> {
+        self.engine.try_admit(1)?;
+        Ok(())
+    }
+
+    /// Takes what was decoded.
+    ///
+    /// # Errors
+    /// When the queue is full and nothing of this request was admitted yet, or the store fails.
+    pub(super) async fn take(&mut self, items: &mut Vec<Item>) -> Result<(), WebError> {
+        for item in items.drain(..) {
+            match item {
+                Item::Event(decoded) => {
+                    self.places.push((decoded.place, decoded.event.id.clone()));
+                    self.chunk.push(decoded.event);
+                    if self.chunk.len() >= self.chunk_events {
+                        self.flush().await?;
+                    }
+                }
+                Item::Rejection(rejection) => {
+                    self.all_syntax &= rejection.code.is_syntax();
+                    self.reject(rejection.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands on what has been gathered.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub(super) async fn flush(&mut self) -> Result<(), WebError> {
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
+        let admission = self.admission(self.chunk.len()).await?;
+        while self.in_flight.len() >= MAX_IN_FLIGHT {
+            self.settle().await?;
+        }
+        let (events, engine) = (std::mem::take(&mut self.chunk), self.engine.clone());
+        // A task of its own, so that it is committed while the next chunk is decoded.
+        let work = tokio::spawn(async move { engine.ingest(admission, events).await });
+        self.in_flight.push_back((std::mem::take(&mut self.places), work));
+        Ok(())
+    }
+
+    /// A request is refused only before anything of it was taken; later it waits.
+    async fn admission(&mut self, events: usize) -> Result<Admission, WebError> {
+        if self.admitted_before {
+            return Ok(self.engine.admit(events).await);
+        }
+        let admission = self.engine.try_admit(events)?;
+        self.admitted_before = true;
+        Ok(admission)
+    }
+
+    /// Waits for the oldest chunk.
+    async fn settle(&mut self) -> StoreResult<()> {
+        let Some((places, work)) = self.in_flight.pop_front() else { return Ok(()) };
+        let receipt = work.await.unwrap_or(Err(StoreError::Closed))?;
+        telemetry::events(receipt.accepted, receipt.duplicates, 0);
+        self.report.accepted += receipt.accepted;
+        self.report.duplicates += receipt.duplicates;
+        for refusal in receipt.refused {
+            let Some((place, id)) = places.get(refusal.index) else { continue };
+            let detail = refusal.reason.to_string();
+            self.all_syntax = false;
+            self.reject(Rejected::new(*place, Some(id.clone()), refusal_code(&refusal.reason), detail));
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, rejected: Rejected) {
+        telemetry::events(0, 0, 1);
+        self.report.rejected_count += 1;
+        if self.report.rejected.len() < self.max_reported {
+            self.report.rejected.push(rejected);
+        }
+    }
+
+    /// Waits for everything that was handed on. Gives back the account, the first failure of the store, and whether
+    /// everything rejected was not even JSON.
+    pub(super) async fn finish(mut self) -> (IngestReport, Option<WebError>, bool) {
+        let mut failure = None;
+        while !self.in_flight.is_empty() {
+            if let Err(error) = self.settle().await {
+                failure.get_or_insert(WebError::Store(error));
+            }
+        }
+        self.report.rejected.sort_by_key(Rejected::place);
+        (self.report, failure, self.all_syntax)
+    }
+}

@@ -1,0 +1,7 @@
+//! Parameters and bodies, with errors that name what is wrong.
+
+mod entity;
+mod params;
+
+pub(crate) use entity::{EntityQuery, named_entity, selector};
+pub(crate) use params::{Body, Params, PathOf, page, parse, parse_flag, text};

@@ -1,0 +1,29 @@
+//! What every handler can reach.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use uplift_runner::Engine;
+
+use crate::guard::AllowedHosts;
+
+/// What every handler can reach. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    pub(crate) engine: Engine,
+    pub(crate) prometheus: PrometheusHandle,
+    pub(crate) allowed: Arc<AllowedHosts>,
+}
+
+impl AppState {
+    /// A server over `engine`. `prometheus` renders the metrics of the installed recorder; whoever installed it
+    /// also has to run its upkeep. `allowed_hosts` are names, with or without a port, under which the server may be
+    /// addressed beside those of the loopback interface.
+    pub fn new<S: AsRef<str>>(
+        engine: Engine,
+        prometheus: PrometheusHandle,
+        allowed_hosts: impl IntoIterator<Item = S>,
+    ) -> Self {
+        Self { engine, prometheus, allowed: Arc::new(AllowedHosts::new(allowed_hosts)) }
+    }
+}

@@ -1,0 +1,14 @@
+//! The types on the wire, one file per noun. They are the API's own, so that the house can change inside without
+//! changing what clients see.
+#![allow(clippy::struct_field_names, reason = "fields are called what the wire calls them")]
+
+pub(crate) mod alert;
+pub(crate) mod entity;
+pub(crate) mod event;
+pub(crate) mod improvement;
+pub(crate) mod ingest;
+pub(crate) mod opportunity;
+pub(crate) mod page;
+pub(crate) mod review;
+pub(crate) mod status;
+pub(crate) mod task;

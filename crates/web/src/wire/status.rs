@@ -1,0 +1,165 @@
+//! How the whole stands.
+
+use serde::Serialize;
+use uplift_cycle::detect::health::{Factor, Health as ModelHealth};
+use uplift_model::Time;
+use uplift_store::rows::{Counts as CountsRow, MetricsRow, SystemStatusRow};
+use utoipa::ToSchema;
+
+/// How the whole stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Status {
+    /// This server's version.
+    pub(crate) version: &'static str,
+    /// `observe`, `propose`, `approve` or `auto`.
+    pub(crate) mode: &'static str,
+    /// The server's time.
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) now: Time,
+    /// Health, as it is now.
+    pub(crate) health: Health,
+    /// Alerts that hold.
+    pub(crate) active_alerts: i64,
+    /// How much there is.
+    pub(crate) counts: Counts,
+    /// The system's row as the database shows it to other programs.
+    pub(crate) system: System,
+}
+
+/// Health: a word, a score, and what made it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// `excellent`, `good`, `fair` or `needs_attention`.
+    status: &'static str,
+    /// From 0 to 100.
+    score: f64,
+    /// What made the score.
+    factors: Vec<HealthFactor>,
+}
+
+/// One part of a score.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HealthFactor {
+    /// Its name.
+    name: &'static str,
+    /// What was measured.
+    value: f64,
+    /// What it added to the score, points.
+    effect: f64,
+    /// The same in words.
+    explanation: String,
+}
+
+/// How much there is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Counts {
+    /// Events.
+    events: i64,
+    /// Tasks that somebody named.
+    tasks: i64,
+    /// Those that succeeded.
+    tasks_succeeded: i64,
+    /// Those that did not.
+    tasks_failed: i64,
+    /// Agents.
+    agents: i64,
+    /// Tools.
+    tools: i64,
+    /// Groups of errors.
+    error_groups: i64,
+    /// Opportunities not yet acted on.
+    opportunities_pending: i64,
+    /// Opportunities with an improvement under way.
+    opportunities_in_progress: i64,
+    /// Improvements that occupy an entity.
+    improvements_active: i64,
+}
+
+/// The system's row in the database.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct System {
+    /// `excellent`, `good`, `fair` or `needs_attention`.
+    health: &'static str,
+    /// From 0 to 100.
+    score: f64,
+    /// When the engine last ticked.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    clock: Option<Time>,
+    /// The numbers behind it.
+    metrics: Metrics,
+}
+
+/// What came of improvements so far.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Metrics {
+    /// Decided.
+    decided: i64,
+    /// Kept.
+    kept: i64,
+    /// Taken back for harm.
+    rolled_back: i64,
+    /// Ended without an answer.
+    inconclusive: i64,
+    /// Taken back of those decided either way, over 30 days, from 0 to 1.
+    rollback_rate: Option<f64>,
+    /// Mean effectiveness of the kept ones.
+    mean_effectiveness: Option<f64>,
+    /// Opportunities not yet acted on.
+    opportunities_pending: i64,
+    /// Alerts that hold.
+    alerts_active: i64,
+}
+
+impl From<ModelHealth> for Health {
+    fn from(health: ModelHealth) -> Self {
+        Self {
+            status: health.status.as_str(),
+            score: health.score,
+            factors: health.factors.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Factor> for HealthFactor {
+    fn from(factor: Factor) -> Self {
+        Self { name: factor.name, value: factor.value, effect: factor.effect, explanation: factor.explanation }
+    }
+}
+
+impl From<CountsRow> for Counts {
+    fn from(row: CountsRow) -> Self {
+        Self {
+            events: row.events,
+            tasks: row.tasks,
+            tasks_succeeded: row.tasks_succeeded,
+            tasks_failed: row.tasks_failed,
+            agents: row.agents,
+            tools: row.tools,
+            error_groups: row.error_groups,
+            opportunities_pending: row.opportunities_pending,
+            opportunities_in_progress: row.opportunities_in_progress,
+            improvements_active: row.improvements_active,
+        }
+    }
+}
+
+impl From<SystemStatusRow> for System {
+    fn from(row: SystemStatusRow) -> Self {
+        Self { health: row.health.as_str(), score: row.score, clock: row.clock, metrics: row.metrics.into() }
+    }
+}
+
+impl From<MetricsRow> for Metrics {
+    fn from(row: MetricsRow) -> Self {
+        Self {
+            decided: row.decided,
+            kept: row.kept,
+            rolled_back: row.rolled_back,
+            inconclusive: row.inconclusive,
+            rollback_rate: row.rollback_rate,
+            mean_effectiveness: row.mean_effectiveness,
+            opportunities_pending: row.opportunities_pending,
+            alerts_active: row.alerts_active,
+        }
+    }
+}

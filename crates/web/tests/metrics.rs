@@ -1,0 +1,37 @@
+//! What is counted. One test, as the recorder is one for the whole process.
+
+mod common;
+
+use axum::body::Body;
+use axum::http::Method;
+use common::{Server, lines};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use uplift_model::Policy;
+use uplift_store::sqlite::SqliteStore;
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_events_by_result() {
+    let handle = PrometheusBuilder::new().install_recorder().unwrap_or_else(|error| panic!("{error}"));
+    let store = SqliteStore::in_memory().unwrap_or_else(|error| panic!("{error}"));
+    let server = Server::measured(store, Policy::default(), handle);
+    server.post_events(format!("{}{{}}\n", lines(3))).await;
+    server.post_events(lines(2)).await;
+    server.get("/api/tasks/a").await;
+    server.get("/api/tasks/b").await;
+    server.get("/nothing/one").await;
+    server.request(Method::from_bytes(b"MADEUP").unwrap_or_default(), "/nothing/two", &[], Body::empty()).await;
+    let metrics = server.get("/metrics").await.text;
+    for line in [
+        r#"uplift_events_total{result="accepted"} 3"#,
+        r#"uplift_events_total{result="duplicate"} 2"#,
+        r#"uplift_events_total{result="rejected"} 1"#,
+        r#"uplift_http_requests_total{method="POST",path="/api/events",status="200"} 2"#,
+        r#"uplift_http_requests_total{method="GET",path="/api/tasks/{task_id}",status="404"} 2"#,
+        r#"uplift_http_requests_total{method="GET",path="unmatched",status="404"} 1"#,
+        r#"uplift_http_requests_total{method="other",path="unmatched",status="404"} 1"#,
+        "uplift_intake_queued_events 0",
+    ] {
+        assert!(metrics.lines().any(|shown| shown == line), "{line}\n{metrics}");
+    }
+    assert!(metrics.contains("uplift_http_request_duration_seconds"), "{metrics}");
+}
