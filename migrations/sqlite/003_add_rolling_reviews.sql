@@ -153,7 +153,7 @@ END;
 
 CREATE TRIGGER auto_create_performance_opportunities_on_update
 AFTER UPDATE OF timed, sum_ln ON rollup_ops
-WHEN new.timed > old.timed
+WHEN new.timed <> old.timed OR new.sum_ln <> old.sum_ln
 BEGIN
     UPDATE rollup_ops SET day_timed = day_timed + (new.timed - old.timed), day_ln = day_ln + (new.sum_ln - old.sum_ln)
     WHERE entity_type = new.entity_type AND entity_id = new.entity_id AND operation = new.operation
@@ -171,6 +171,7 @@ BEGIN
         AND r.hour BETWEEN new.hour AND new.hour + 23
         AND r.day_timed >= s.baseline_minimum AND r.week_timed >= s.baseline_minimum
         AND r.day_ln * 1.0 / r.day_timed > r.week_ln * 1.0 / r.week_timed + s.degradation_ln
+        AND new.timed > old.timed
         AND (r.day_timed - (new.timed - old.timed) < s.baseline_minimum
             OR (r.day_ln - (new.sum_ln - old.sum_ln)) * 1.0 / (r.day_timed - (new.timed - old.timed))
                 <= r.week_ln * 1.0 / r.week_timed + s.degradation_ln)
@@ -178,6 +179,18 @@ BEGIN
     ON CONFLICT (entity_type, entity_id, kind, fingerprint) WHERE status IN ('pending', 'in_progress')
     DO UPDATE SET occurrences = excluded.occurrences, marked_hour = excluded.marked_hour,
         last_seen_at = max(last_seen_at, excluded.last_seen_at), updated_at = excluded.updated_at;
+END;
+
+-- Rows that somebody deletes leave the sums.
+CREATE TRIGGER auto_create_performance_opportunities_on_delete
+AFTER DELETE ON rollup_ops
+BEGIN
+    UPDATE rollup_ops SET day_timed = day_timed - old.timed, day_ln = day_ln - old.sum_ln
+    WHERE entity_type = old.entity_type AND entity_id = old.entity_id AND operation = old.operation
+        AND hour BETWEEN old.hour + 1 AND old.hour + 23;
+    UPDATE rollup_ops SET week_timed = week_timed - old.timed, week_ln = week_ln - old.sum_ln
+    WHERE entity_type = old.entity_type AND entity_id = old.entity_id AND operation = old.operation
+        AND hour BETWEEN old.hour + 24 AND old.hour + 191;
 END;
 
 -- A review is due after so many tasks ('threshold'), so many hours of event time ('periodic'), or either ('hybrid').

@@ -190,3 +190,33 @@ async fn what_no_longer_holds_is_withdrawn_and_comes_back_as_the_same_opportunit
     let again = unused(opportunities(&engine).await);
     assert_eq!((again.id, again.status), (first.id, OpportunityStatus::Pending));
 }
+
+#[tokio::test]
+async fn what_other_programs_write_by_sql_is_taken_and_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("uplift.db");
+    let store = Arc::new(SqliteStore::open(&path).unwrap());
+    let engine = Engine::new(store, Policy::default(), Arc::new(ManualClock::at(now())));
+    watch::prepare(&engine).await.unwrap();
+    let sql = rusqlite::Connection::open(&path).unwrap();
+    let first = error(1, 1);
+    for line in [first.trim(), "not json", r#"{"id":"x","event_type":"NONSENSE","agent":"a"}"#] {
+        sql.execute("INSERT INTO event_inbox (event) VALUES (?1)", [line]).unwrap();
+    }
+    let report = watch::settle(&engine).await.unwrap();
+    assert_eq!((report.inbox, report.inbox_rejected), (1, 2));
+    let left = |table: &str| -> i64 {
+        sql.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((left("event_inbox"), left("event_inbox_rejected"), left("events")), (0, 2, 1));
+    sql.execute(
+        "INSERT INTO rollup_errors (entity_type, entity_id, fingerprint, hour, n) VALUES ('agent', 1, 'theirs', 490000, 9)",
+        [],
+    )
+    .unwrap();
+    let report = watch::settle(&engine).await.unwrap();
+    assert_eq!(report.confirmed, 1);
+    let found = opportunities(&engine).await;
+    assert_eq!((found[0].finding.fingerprint.as_str(), found[0].finding.evidence.count), ("theirs", 9));
+    assert_eq!(found[0].entity_name, "support");
+}

@@ -106,7 +106,7 @@ pub trait TaskReads {
 /// Opportunities.
 #[async_trait]
 pub trait OpportunityReads {
-    /// Opportunities, the open ones first, then by impact, confidence and number.
+    /// Opportunities, the open ones first, then by impact, confidence, how often they were seen, and number.
     ///
     /// # Errors
     /// On a cursor of another list, or when the engine fails.

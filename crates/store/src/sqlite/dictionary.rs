@@ -59,6 +59,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
 #[derive(Clone)]
 pub(super) struct KnownEntity {
     pub(super) key: EntityKey,
+    pub(super) environment: String,
     pub(super) config: ImprovementConfig,
 }
 
@@ -135,21 +136,24 @@ impl Dictionary {
             .optional()?;
         let Some((entity_id, config)) = found else { return Ok(None) };
         let config = serde_json::from_str(&config).map_err(|error| corrupt("improvement_config", error))?;
-        let known = KnownEntity { key: EntityKey::new(name.entity_type, entity_id), config };
+        let key = EntityKey::new(name.entity_type, entity_id);
+        let known = KnownEntity { key, environment: name.environment.clone(), config };
         self.entities.put(name.clone(), known.clone());
         Ok(Some(known))
     }
 
     /// The settings of an entity that was named by its key, if it exists.
     pub(super) fn entity_by_key(connection: &Connection, key: EntityKey) -> Result<Option<KnownEntity>, Fault> {
-        let found: Option<String> = connection
-            .prepare_cached("SELECT improvement_config FROM entities WHERE entity_type = ?1 AND entity_id = ?2")?
-            .query_row((key.entity_type.as_str(), key.entity_id), |row| row.get(0))
+        let found: Option<(String, String)> = connection
+            .prepare_cached(
+                "SELECT environment, improvement_config FROM entities WHERE entity_type = ?1 AND entity_id = ?2",
+            )?
+            .query_row((key.entity_type.as_str(), key.entity_id), |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         found
-            .map(|config| {
+            .map(|(environment, config)| {
                 let config = serde_json::from_str(&config).map_err(|error| corrupt("improvement_config", error))?;
-                Ok(KnownEntity { key, config })
+                Ok(KnownEntity { key, environment, config })
             })
             .transpose()
     }
@@ -175,7 +179,8 @@ impl Dictionary {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute((name.entity_type.as_str(), entity_id, &name.environment, &name.name, text, at.micros()))?;
-        let known = KnownEntity { key: EntityKey::new(name.entity_type, entity_id), config: config.clone() };
+        let key = EntityKey::new(name.entity_type, entity_id);
+        let known = KnownEntity { key, environment: name.environment.clone(), config: config.clone() };
         self.entities.put(name.clone(), known.clone());
         Ok(known)
     }

@@ -58,6 +58,7 @@ pub(super) fn commit(
     for event in &placed {
         if insert_event(connection, dictionary, &mut insert, event)? {
             receipt.accepted += 1;
+            sums.link(connection, dictionary, event)?;
             sums.add(connection, dictionary, event)?;
             learn(connection, dictionary, batch, event)?;
         } else if stored_digest(connection, event)? == event.prepared.digest {
@@ -127,14 +128,8 @@ fn place<'b>(
                 continue;
             }
         };
-        let trace_no = dictionary.trace(connection, &event.environment, &event.trace_key(), batch.received_at)?;
-        if let Some(task) = event.task_in_trace()
-            && dictionary.link(connection, &event.environment, task, trace_no)?
-            && let Some(alone) = dictionary.find_trace(connection, &event.environment, task)?
-        {
-            // Events that knew only the task came before: they are at home now.
-            task_row::move_home(connection, alone, (trace_no, task))?;
-        }
+        // An entity named by its key brings its environment along, whatever the event says.
+        let trace_no = dictionary.trace(connection, &entity.environment, &event.trace_key(), batch.received_at)?;
         placed.push(Placed { index, prepared, trace_no, entity });
     }
     Ok(placed)
@@ -249,6 +244,27 @@ fn learn(
 }
 
 impl Sums {
+    /// Notes where a task is at home that has another name than its trace. Events that knew only the task may have
+    /// come before, in earlier batches or in this one: they are at home now.
+    fn link(
+        &mut self,
+        connection: &Connection,
+        dictionary: &mut Dictionary,
+        placed: &Placed<'_>,
+    ) -> Result<(), Fault> {
+        let environment = &placed.entity.environment;
+        let Some(task) = placed.prepared.event.task_in_trace() else { return Ok(()) };
+        if dictionary.link(connection, environment, task, placed.trace_no)?
+            && let Some(alone) = dictionary.find_trace(connection, environment, task)?
+        {
+            task_row::move_home(connection, alone, (placed.trace_no, task))?;
+            if let Some(waiting) = self.tasks.remove(&(alone, String::new())) {
+                self.tasks.entry((placed.trace_no, task.to_owned())).or_default().merge(waiting);
+            }
+        }
+        Ok(())
+    }
+
     fn add(
         &mut self,
         connection: &Connection,
@@ -345,8 +361,8 @@ fn home(connection: &Connection, dictionary: &mut Dictionary, placed: &Placed<'_
     if let Some(task) = event.task_in_trace() {
         return Ok((placed.trace_no, task.to_owned()));
     }
-    if let (None, Some(task)) = (&event.trace_id, &event.task_id)
-        && let Some(home) = dictionary.home_of(connection, &event.environment, task)?
+    if !event.is_outside_tasks()
+        && let Some(home) = dictionary.home_of(connection, &placed.entity.environment, &event.trace_key())?
     {
         return Ok(home);
     }

@@ -1,6 +1,6 @@
 //! Events into tasks and rollups: the same whatever the order and grouping.
 
-use uplift_model::event::{Clock, Event, EventKind, Outcome};
+use uplift_model::event::{Clock, EntityRef, Event, EventKind, Outcome};
 use uplift_model::rollup::OperationDelta;
 use uplift_model::task::Task;
 use uplift_model::{EntityKey, EntityType, Hour};
@@ -48,6 +48,53 @@ pub async fn late_links_give_the_same_task(store: Subject) {
     assert!(seen.iter().all(|task| *task == seen[0]), "{seen:?}");
     let all = store.tasks(TaskFilter::default(), whole()).await.unwrap().items;
     assert_eq!(all.len(), orders.len());
+}
+
+/// A trace may bear the name of a task of another trace: whichever comes first, and in one batch or two.
+pub async fn a_trace_named_like_a_task_is_that_task(store: Subject) {
+    let mut named_like = event("1", EventKind::TaskStarted, second(1));
+    named_like.trace_id = Some("t".into());
+    let mut at_home = event("2", EventKind::TaskCompleted, second(2));
+    at_home.trace_id = Some("x".into());
+    for (run, order) in [[0, 1], [1, 0], [0, 1], [1, 0]].into_iter().enumerate() {
+        let task = format!("t{run}");
+        let renamed = [named_like.clone(), at_home.clone()].map(|event| {
+            let trace = event.trace_id.as_deref().map(|trace| format!("{trace}{run}"));
+            Event { trace_id: trace, ..of_task(event, &task) }
+        });
+        let events: Vec<Event> = order.into_iter().map(|place| renamed[place].clone()).collect();
+        if run < 2 {
+            for event in events {
+                take(&*store, vec![event]).await;
+            }
+        } else {
+            take(&*store, events).await;
+        }
+        let found = store.task(task.clone()).await.unwrap();
+        assert_eq!((found.trace_key, found.events), (format!("x{run}"), 2), "{order:?}");
+    }
+    assert_eq!(store.tasks(TaskFilter::default(), whole()).await.unwrap().items.len(), 4);
+}
+
+/// What is refused leaves no trace, not even a link.
+pub async fn a_refused_event_links_nothing(store: Subject) {
+    let mut first = event("1", EventKind::TaskStarted, second(1));
+    first.trace_id = Some("x".into());
+    let mut conflict = of_task(first.clone(), "other");
+    conflict.content = Some("changed".into());
+    take(&*store, vec![first]).await;
+    assert_eq!(take(&*store, vec![conflict]).await.refused.len(), 1);
+    take(&*store, vec![of_task(event("2", EventKind::TaskStarted, second(2)), "other")]).await;
+    assert_eq!(store.task("other".into()).await.unwrap().trace_key, "other");
+}
+
+/// An entity named by its key is where it is, whatever environment the event names.
+pub async fn a_key_brings_its_environment_along(store: Subject) {
+    take(&*store, vec![in_environment(event("1", EventKind::TaskStarted, second(1)), "staging")]).await;
+    let mut end = of_task(event("2", EventKind::TaskCompleted, second(2)), "u");
+    end.entity = EntityRef::Key(EntityKey::new(EntityType::Agent, 1));
+    take(&*store, vec![end]).await;
+    assert_eq!(store.task("u".into()).await.unwrap().environment, "staging");
 }
 
 /// What senders report who know only the task counts among its calls.

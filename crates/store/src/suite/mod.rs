@@ -37,6 +37,9 @@ macro_rules! store_suite {
             ],
             folding: [
                 late_links_give_the_same_task,
+                a_trace_named_like_a_task_is_that_task,
+                a_refused_event_links_nothing,
+                a_key_brings_its_environment_along,
                 calls_of_linked_tasks_are_found,
                 order_does_not_matter,
                 the_last_attempt_counts,

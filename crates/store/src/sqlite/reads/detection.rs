@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Row};
 use uplift_model::entity::EntityKey;
 use uplift_model::event::EventKind;
-use uplift_model::fingerprint::ErrorTemplate;
+use uplift_model::fingerprint::{ErrorTemplate, Fingerprint};
 use uplift_model::operation::Operation;
 use uplift_model::opportunity::{EventRef, MAX_EVIDENCE_EVENTS};
 use uplift_model::time::HOURS_PER_DAY;
@@ -107,7 +107,11 @@ fn error_history(connection: &Connection, entity: EntityKey, fingerprint: &str) 
             ErrorTemplate { fingerprint, error_type: columns.get()?, tool: columns.get()?, template: columns.get()? };
         Ok((error_no, template))
     })?;
-    let (error_no, template) = group.ok_or_else(missing)?;
+    // Rollups that plain SQL wrote have hours, and neither a group nor events.
+    let (error_no, template) = match group {
+        Some((error_no, template)) => (Some(error_no), template),
+        None => (None, unnamed(fingerprint)),
+    };
     let key = (entity.entity_type.as_str(), entity.entity_id, fingerprint);
     let sql = "SELECT hour, n FROM rollup_errors
         WHERE entity_type = ?1 AND entity_id = ?2 AND fingerprint = ?3 ORDER BY hour";
@@ -117,15 +121,29 @@ fn error_history(connection: &Connection, entity: EntityKey, fingerprint: &str) 
     })?;
     let (Some((from, _)), Some((to, _))) = (hours.first(), hours.last()) else { return Err(missing().into()) };
     let tasks_total = tasks_between(connection, entity, *from, *to)?;
-    let events = group_events(connection, entity, error_no)?;
+    let events = match error_no {
+        Some(error_no) => group_events(connection, entity, error_no)?,
+        None => Vec::new(),
+    };
     Ok(ErrorHistory {
         template,
         tasks_total,
-        tasks_affected: tasks_affected(connection, entity, error_no)?,
+        tasks_affected: match error_no {
+            Some(error_no) => tasks_affected(connection, entity, error_no)?,
+            None => 0,
+        },
         last_seen_at: events.first().map(|(ts, _)| *ts),
         events: events.into_iter().map(|(_, event)| event).collect(),
         hours,
     })
+}
+
+/// The template of a group that only its fingerprint is known of.
+fn unnamed(fingerprint: &str) -> ErrorTemplate {
+    // It is somebody else's text: only what a name may hold is shown.
+    let plain = |c: &char| c.is_ascii_alphanumeric() || "_.:-".contains(*c);
+    let template = format!("error group {}", fingerprint.chars().filter(plain).take(64).collect::<String>());
+    ErrorTemplate { fingerprint: Fingerprint::of(&[fingerprint]), error_type: None, tool: None, template }
 }
 
 /// Tasks of an entity in the hours `from..=to`: those that were reported as ended, else those on record.

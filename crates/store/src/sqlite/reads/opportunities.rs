@@ -19,7 +19,8 @@ use crate::sqlite::fault::Fault;
 /// What [`decode`] reads, up to a WHERE.
 pub(super) const SELECT: &str = "SELECT o.id, o.entity_type, o.entity_id, o.kind, o.fingerprint, o.source,
     o.description, o.confidence, o.potential_impact, o.impact, o.evidence, o.last_seen_at, n.name, n.environment,
-    o.status, o.confirmed, o.improvement_type, o.created_at, o.updated_at, o.resolution, o.marked_hour
+    o.status, o.confirmed, o.improvement_type, o.created_at, o.updated_at, o.resolution, o.occurrences,
+    o.marked_hour
     FROM optimization_opportunities AS o
     LEFT JOIN entities AS n ON n.entity_type = o.entity_type AND n.entity_id = o.entity_id";
 
@@ -74,7 +75,7 @@ pub(super) fn decode(row: &Row<'_>) -> Result<(Opportunity, Option<i64>), Fault>
     // Rollups that plain SQL wrote can mark an entity that was never declared.
     let name: Option<String> = columns.get()?;
     let environment: Option<String> = columns.get()?;
-    let opportunity = Opportunity {
+    let mut opportunity = Opportunity {
         id,
         finding,
         entity_name: name.unwrap_or_else(|| entity.to_string()),
@@ -86,6 +87,8 @@ pub(super) fn decode(row: &Row<'_>) -> Result<(Opportunity, Option<i64>), Fault>
         updated_at: columns.time()?,
         resolution: columns.get()?,
     };
+    // A rule in the database counts without writing evidence.
+    opportunity.finding.evidence.count = columns.get()?;
     Ok((opportunity, columns.get()?))
 }
 
@@ -108,20 +111,21 @@ fn opportunities(
     conditions.given("o.potential_impact = ?", filter.impact.map(|impact| impact.as_str().to_owned()));
     conditions.given("n.environment = ?", filter.environment.clone());
     let head = format!("{SELECT} WHERE 1");
-    let tail = format!("ORDER BY {OPEN}, {IMPACT}, o.confidence DESC, o.id DESC");
+    let tail = format!("ORDER BY {OPEN}, {IMPACT}, o.confidence DESC, o.occurrences DESC, o.id DESC");
     if let Some(cursor) = &page.cursor {
         let mut parts = Parts::of("o", cursor)?;
-        let key: [Value; 4] = [
+        let key: [Value; 5] = [
             parts.number()?.into(),
             parts.number()?.into(),
             (-parts.real()?).into(),
+            parts.number()?.wrapping_neg().into(),
             parts.number()?.wrapping_neg().into(),
         ];
         parts.end()?;
         conditions.with(
             "(CASE WHEN o.status IN ('pending', 'in_progress') THEN 0 ELSE 1 END,
               CASE o.potential_impact WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END,
-              -o.confidence, -o.id) > (?, ?, ?, ?)",
+              -o.confidence, -o.occurrences, -o.id) > (?, ?, ?, ?, ?)",
             key,
         );
     }
@@ -136,6 +140,7 @@ fn opportunities(
                 ImpactLevel::Low => 2,
             })
             .real(last.finding.confidence)
+            .number(last.finding.evidence.count)
             .number(last.id)
             .finish()
     });
