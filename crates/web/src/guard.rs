@@ -32,9 +32,10 @@ impl AllowedHosts {
     pub(crate) fn new<S: AsRef<str>>(hosts: impl IntoIterator<Item = S>) -> Self {
         let mut allowed = Vec::new();
         for host in hosts {
-            match Authority::parse(host.as_ref()) {
-                Some(authority) => allowed.push(authority),
-                None => tracing::warn!(host = host.as_ref(), "an allowed host is no host: write name or name:port"),
+            if let Some(authority) = Authority::parse(host.as_ref()) {
+                allowed.push(authority);
+            } else {
+                tracing::warn!(host = host.as_ref(), "an allowed host is no host: write name or name:port");
             }
         }
         Self(allowed)

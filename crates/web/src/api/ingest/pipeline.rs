@@ -13,8 +13,9 @@ use crate::error::{WebError, refusal_code};
 use crate::telemetry;
 use crate::wire::ingest::{IngestReport, Rejected};
 
-/// Chunks of one request that are committed at the same time.
-const MAX_IN_FLIGHT: usize = 2;
+/// Chunks of one request that are committed at the same time. With one, they are committed in the order they were
+/// sent, so the numbers that entities get, and which of two conflicting events stands, do not depend on chance.
+const MAX_IN_FLIGHT: usize = 1;
 
 /// A chunk that is being committed: where its events stand, and the work.
 type InFlight = (Vec<(Place, String)>, JoinHandle<StoreResult<IntakeReceipt>>);
