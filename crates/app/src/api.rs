@@ -27,8 +27,13 @@ const HERE: &str = "http://localhost/";
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) database: database::Args,
-    /// Ask this server instead of reading the file, such as http://127.0.0.1:7878 [env: UPLIFT_SERVER]
-    #[arg(long, value_name = "URL", global = true, conflicts_with = "database")]
+    #[arg(
+        long,
+        value_name = "URL",
+        global = true,
+        conflicts_with = "database",
+        help = "Ask this server instead of reading the file, such as http://127.0.0.1:7878 [env: UPLIFT_SERVER]"
+    )]
     pub(crate) server: Option<String>,
     /// Print JSON, in the shape of the HTTP API
     #[arg(long, global = true)]
@@ -167,7 +172,7 @@ impl Client {
     /// A client of the server at `url`.
     pub(crate) fn new(url: &str) -> anyhow::Result<Self> {
         let base = Url::parse(url).ok().filter(|url| url.scheme() == "http" && url.has_host()).ok_or_else(|| {
-            Misuse::new(format!("`{url}` is not the address of a server, such as http://127.0.0.1:7878"))
+            Misuse::error(format!("`{url}` is not the address of a server, such as http://127.0.0.1:7878"))
         })?;
         Ok(Self { http: reqwest::Client::builder().build()?, base })
     }

@@ -19,9 +19,14 @@ const FILE: &str = "uplift/uplift.db";
 // Without a group of their own: the names of groups must differ within a command.
 #[group(skip)]
 pub(crate) struct Args {
-    /// The database file [env: UPLIFT_DATABASE] [default: uplift/uplift.db in the user's data directory]
-    // Not read by clap: a file named on the command line has to win over a server named in the environment.
-    #[arg(long, value_name = "PATH", global = true)]
+    // Clap does not read the variable: a file named on the command line has to win over a server named in the
+    // environment.
+    #[arg(
+        long,
+        value_name = "PATH",
+        global = true,
+        help = "The database file [env: UPLIFT_DATABASE] [default: uplift/uplift.db in the user's data directory]"
+    )]
     pub(crate) database: Option<PathBuf>,
 }
 
@@ -31,7 +36,7 @@ impl Args {
         let named = self.database.clone().or_else(|| std::env::var_os("UPLIFT_DATABASE").map(PathBuf::from));
         match named {
             Some(path) if path.as_os_str().is_empty() => {
-                Err(Misuse::new("the name of the database must not be empty"))
+                Err(Misuse::error("the name of the database must not be empty"))
             }
             Some(path) => Ok(path),
             None => default_path(std::env::var_os("XDG_DATA_HOME").map(PathBuf::from), std::env::home_dir()),
@@ -44,7 +49,7 @@ fn default_path(data_home: Option<PathBuf>, home: Option<PathBuf>) -> anyhow::Re
     let base = data_home.filter(|path| path.is_absolute()).or_else(|| home.map(|home| home.join(".local/share")));
     match base {
         Some(base) => Ok(base.join(FILE)),
-        None => Err(Misuse::new("there is no home directory to keep the database in: name a file with --database")),
+        None => Err(Misuse::error("there is no home directory to keep the database in: name a file with --database")),
     }
 }
 
@@ -108,11 +113,11 @@ mod tests {
 
     #[test]
     fn the_default_is_in_the_data_directory() {
-        let home = || Some(PathBuf::from("/home/ada"));
+        let home = || Some(PathBuf::from("/srv/ada"));
         let cases = [
             (Some("/data"), home(), Some("/data/uplift/uplift.db")),
-            (Some("relative"), home(), Some("/home/ada/.local/share/uplift/uplift.db")),
-            (None, home(), Some("/home/ada/.local/share/uplift/uplift.db")),
+            (Some("relative"), home(), Some("/srv/ada/.local/share/uplift/uplift.db")),
+            (None, home(), Some("/srv/ada/.local/share/uplift/uplift.db")),
             (None, None, None),
         ];
         for (data_home, home, expected) in cases {

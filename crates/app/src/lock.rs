@@ -4,7 +4,7 @@
 //! itself stays: removing it would let two writers lock two files of the same name.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -68,8 +68,17 @@ pub(crate) fn path_of(database: &Path) -> PathBuf {
 pub(crate) fn claim(database: &Path, us: &Holder) -> anyhow::Result<Claim> {
     let path = path_of(database);
     let cannot = || format!("cannot open the lock file {}", path.display());
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).with_context(cannot)?;
+    let mut file = match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path) {
+        Err(error) if matches!(error.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
+            anyhow::bail!(
+                "{} is read-only for us: check its permissions and those of its folder, where the lock file {} has \
+                 to be written ({error})",
+                database.display(),
+                path.display()
+            )
+        }
+        opened => opened.with_context(cannot)?,
+    };
     let started = Instant::now();
     loop {
         match file.try_lock() {

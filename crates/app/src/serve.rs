@@ -94,9 +94,9 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
 fn resolve(listen: &str) -> anyhow::Result<SocketAddr> {
     let address =
         listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(|| {
-            Misuse::new(format!("`{listen}` is not an address to listen on, such as 127.0.0.1:7878"))
+            Misuse::error(format!("`{listen}` is not an address to listen on, such as 127.0.0.1:7878"))
         })?;
-    uplift_web::check_listen(address, false).map_err(|error| Misuse::new(error.to_string()))?;
+    uplift_web::check_listen(address, false).map_err(|error| Misuse::error(error.to_string()))?;
     Ok(address)
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Misuse(String);
 
 impl Misuse {
     /// An error with this message.
-    pub(crate) fn new(message: impl Into<String>) -> anyhow::Error {
+    pub(crate) fn error(message: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(Self(message.into()))
     }
 }
@@ -32,5 +32,5 @@ impl std::error::Error for Misuse {}
 
 /// The exit code that goes with an error.
 pub(crate) fn code_of(error: &anyhow::Error) -> ExitCode {
-    ExitCode::from(if error.chain().any(|cause| cause.is::<Misuse>()) { MISUSED } else { FAILED })
+    ExitCode::from(if error.chain().any(<dyn std::error::Error>::is::<Misuse>) { MISUSED } else { FAILED })
 }

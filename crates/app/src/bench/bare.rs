@@ -81,10 +81,10 @@ pub(super) fn copy(from: &Path, to: &Path, batch: usize) -> anyhow::Result<Copie
     Ok(Copied { events, other_rows: total.iter().sum::<u64>() - events, seconds: spent.as_secs_f64() })
 }
 
-fn statements<'a>(
-    connection: &'a Connection,
+fn statements(
+    connection: &Connection,
     mut text: impl FnMut(&(&str, &str)) -> String,
-) -> rusqlite::Result<Vec<Statement<'a>>> {
+) -> rusqlite::Result<Vec<Statement<'_>>> {
     TABLES.iter().map(|table| connection.prepare(&text(table))).collect()
 }
 

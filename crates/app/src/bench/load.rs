@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -17,7 +18,7 @@ const POINT: u64 = 1_000_000;
 /// How long to wait before a refused request is sent again.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long one answer may take.
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// What was measured.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +47,18 @@ struct Shared<'a> {
     done: AtomicU64,
     retried: AtomicU64,
     began: Instant,
+    last_point: Mutex<Instant>,
+}
+
+impl Shared<'_> {
+    /// Prints how fast the last million went.
+    fn point(&self, events: u64) -> anyhow::Result<()> {
+        let now = Instant::now();
+        let mut last = self.last_point.lock().unwrap_or_else(PoisonError::into_inner);
+        let rate = POINT as f64 / now.duration_since(*last).as_secs_f64();
+        *last = now;
+        print(&format!("  up to {:>12} events: {:>8} events/s\n", count(events as i64), count(rate as i64)))
+    }
 }
 
 /// Sends the plan's events and waits for every answer.
@@ -58,10 +71,11 @@ pub(super) fn send(plan: &Plan, records: &Records, address: &str) -> anyhow::Res
         done: AtomicU64::new(0),
         retried: AtomicU64::new(0),
         began: Instant::now(),
+        last_point: Mutex::new(Instant::now()),
     };
     std::thread::scope(|scope| {
         let senders: Vec<_> = (0..plan.connections).map(|_| scope.spawn(|| sender(&shared))).collect();
-        let ends: Vec<_> = senders.into_iter().map(|sender| sender.join()).collect();
+        let ends: Vec<_> = senders.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         ends.into_iter().try_for_each(|end| end.unwrap_or_else(|_| bail!("a sender ended unexpectedly")))
     })?;
     Ok(Measured {
@@ -87,10 +101,8 @@ fn sender(shared: &Shared<'_>) -> anyhow::Result<()> {
             std::thread::sleep(PAUSE);
         }
         let done = shared.done.fetch_add(to - from, Ordering::SeqCst) + to - from;
-        let points = done / POINT - (done - (to - from)) / POINT;
-        if shared.plan.curve && points > 0 {
-            let seconds = shared.began.elapsed().as_secs_f64();
-            print(&format!("  {:>12} events after {seconds:8.1} s\n", count((done / POINT * POINT) as i64)))?;
+        if shared.plan.curve && done / POINT > (done - (to - from)) / POINT {
+            shared.point(done / POINT * POINT)?;
         }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .with("active_only", Some(!args.all))
         .with("limit", args.limit);
     ask(&args.look, &path, |answer, style| {
-        show::page(answer, style, table(items(answer, "items")), "No alert holds.")
+        show::page(answer, style, &table(items(answer, "items")), "No alert holds.")
     })
 }
 

@@ -41,8 +41,12 @@ enum Action {
         #[arg(long)]
         environment: Option<String>,
     },
-    /// Declare entities from a file: a JSON array or NDJSON of {"entity_type", "name", and, if wanted,
-    /// "environment", "improvement_config", "configuration", "relationships"}
+    #[command(
+        about = "Declare entities from a file",
+        long_about = "Declare entities from a file: a JSON array, or one object after another, of {\"entity_type\", \
+                      \"name\", and, if wanted, \"environment\", \"improvement_config\", \"configuration\", \
+                      \"relationships\"}"
+    )]
     Declare {
         /// The file; - is standard input
         #[arg(short, long, value_name = "FILE")]
@@ -74,7 +78,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { action, filter, look } = args;
     match action {
         None => list(&look, filter),
-        Some(_) if filter != Filter::default() => Err(Misuse::new("filters go behind `list`, and only there")),
+        Some(_) if filter != Filter::default() => Err(Misuse::error("filters go behind `list`, and only there")),
         Some(Action::List { filter }) => list(&look, filter),
         Some(Action::Show { entity, environment }) => one(&look, &entity, environment),
         Some(Action::Declare { file }) => {
@@ -94,7 +98,7 @@ fn list(look: &api::Args, filter: Filter) -> anyhow::Result<ExitCode> {
         .with("built_in", filter.built_in.then_some(true))
         .with("limit", filter.limit);
     ask(look, &path, |answer, style| {
-        show::page(answer, style, table(items(answer, "items")), "No entities are known yet.")
+        show::page(answer, style, &table(items(answer, "items")), "No entities are known yet.")
     })
 }
 

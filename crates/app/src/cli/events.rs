@@ -7,7 +7,7 @@ use uplift_model::{EventKind, Outcome, Time};
 
 use super::show::{self, EntityArgument, ask, entity, facts, items, numeric, raw, text, time};
 use crate::api::{self, Endpoint};
-use crate::text::{Column, Style, Table, count, duration_ms};
+use crate::text::{Column, Style, Table, count, duration_ms, put};
 use crate::usage::Misuse;
 
 /// Arguments.
@@ -45,8 +45,7 @@ struct Filter {
     /// Only of this entity, such as agent/support
     #[arg(long, value_name = "TYPE/NAME")]
     entity: Option<EntityArgument>,
-    /// Only of this type, such as TOOL_EXECUTED
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", help = "Only of this type, such as TOOL_EXECUTED")]
     event_type: Option<EventKind>,
     /// Only with this outcome: SUCCESS, FAILURE, ERROR
     #[arg(long)]
@@ -73,7 +72,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { action, filter, look } = args;
     match action {
         None => list(&look, filter),
-        Some(_) if filter != Filter::default() => Err(Misuse::new("filters go behind `list`, and only there")),
+        Some(_) if filter != Filter::default() => Err(Misuse::error("filters go behind `list`, and only there")),
         Some(Action::List { filter }) => list(&look, filter),
         Some(Action::Show { trace, id }) => {
             let path = Endpoint::new(["api", "events", "lookup"]).with("trace_key", Some(trace)).with("id", Some(id));
@@ -95,7 +94,7 @@ fn list(look: &api::Args, filter: Filter) -> anyhow::Result<ExitCode> {
         .with("until", filter.until)
         .with("limit", filter.limit);
     ask(look, &path, |answer, style| {
-        show::page(answer, style, table(items(answer, "items")), "No events were found.")
+        show::page(answer, style, &table(items(answer, "items")), "No events were found.")
     })
 }
 
@@ -201,7 +200,7 @@ fn detail(event: &Value, style: Style) -> String {
     shown.push_str(&facts(lines));
     for (title, place) in [("Content", "content"), ("Attributes", "attributes"), ("Exposures", "exposures")] {
         if !event[place].is_null() {
-            shown.push_str(&format!("\n{}\n  {}\n", style.bold(title), text(event, place)));
+            put!(&mut shown, "\n{}\n  {}\n", style.bold(title), text(event, place));
         }
     }
     shown

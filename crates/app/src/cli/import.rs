@@ -35,7 +35,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let sources: Vec<Source> = args.files.iter().map(|file| Source::new(file)).collect();
     if sources.iter().filter(|source| source.is_stdin()).count() > 1 {
-        return Err(Misuse::new("standard input can be read once only"));
+        return Err(Misuse::error("standard input can be read once only"));
     }
     sources.iter().try_for_each(Source::check)?;
     let mut teller = Teller::new(import::progress(&sources, args.quiet));

@@ -9,7 +9,7 @@ use uplift_model::opportunity::{ImpactLevel, OpportunitySource, OpportunityStatu
 use super::block_on;
 use super::show::{self, EntityArgument, ask, command, entity, facts, items, numeric, raw, tell, text, time, whole};
 use crate::api::{self, Endpoint};
-use crate::text::{Column, Style, Table, clean, count, percent};
+use crate::text::{Column, Style, Table, clean, count, percent, put};
 use crate::usage::Misuse;
 
 /// Events and tasks for which a command is shown.
@@ -50,11 +50,13 @@ enum Action {
 
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 struct Filter {
-    /// Only with this status: pending, in_progress, completed, dismissed, or all [default: open ones]
-    #[arg(long, value_name = "STATUS")]
+    #[arg(
+        long,
+        value_name = "STATUS",
+        help = "Only with this status: pending, in_progress, completed, dismissed, or all [default: open ones]"
+    )]
     status: Option<StatusFilter>,
-    /// Only of this kind, such as recurring_error
-    #[arg(long)]
+    #[arg(long, help = "Only of this kind, such as recurring_error")]
     kind: Option<OpportunityKind>,
     /// Only of this impact: low, medium, high
     #[arg(long)]
@@ -95,7 +97,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { action, filter, look } = args;
     match action {
         None => list(&look, filter),
-        Some(_) if filter != Filter::default() => Err(Misuse::new("filters go behind `list`, and only there")),
+        Some(_) if filter != Filter::default() => Err(Misuse::error("filters go behind `list`, and only there")),
         Some(Action::List { filter }) => list(&look, filter),
         Some(Action::Show { id }) => ask(&look, &one(id), |answer, style| detail(&look, answer, style)),
         Some(Action::Dismiss { id, reason }) => {
@@ -125,7 +127,7 @@ fn list(look: &api::Args, filter: Filter) -> anyhow::Result<ExitCode> {
         .with("entity", filter.entity.as_ref().map(|entity| &entity.entity))
         .with("limit", filter.limit);
     ask(look, &path, |answer, style| {
-        show::page(answer, style, table(items(answer, "items")), "Nothing was found that could be better.")
+        show::page(answer, style, &table(items(answer, "items")), "Nothing was found that could be better.")
     })
 }
 
@@ -166,7 +168,7 @@ fn detail(look: &api::Args, found: &Value, style: Style) -> String {
         text(found, "description"),
     );
     let confirmed = if found["confirmed"].as_bool() == Some(true) { "confirmed" } else { "not yet confirmed" };
-    shown.push_str(&facts([
+    let mut lines = vec![
         ("whom", format!("{} in environment {}", entity(found), text(found, "environment"))),
         ("confidence", format!("{} ({confirmed})", numeric(found, "confidence", percent))),
         (
@@ -189,18 +191,21 @@ fn detail(look: &api::Args, found: &Value, style: Style) -> String {
             ),
         ),
         ("answer", format!("usually {}", text(found, "improvement_type"))),
-    ]));
+    ];
     if raw(found, "resolution").is_some() {
-        shown.push_str(&facts([("closed", text(found, "resolution"))]));
+        lines.push(("closed", text(found, "resolution")));
     }
+    shown.push_str(&facts(lines));
     shown.push_str(&section(found, style, "Numbers", "evidence/numbers", plain_number));
     shown.push_str(&section(found, style, "Labels", "evidence/labels", |value| {
         clean(value.as_str().unwrap_or_default())
     }));
     let commands = lookups(look, found);
     if !commands.is_empty() {
-        shown.push_str(&format!("\n{}\n", style.bold("Look it up")));
-        commands.iter().for_each(|command| shown.push_str(&format!("  {command}\n")));
+        put!(&mut shown, "\n{}\n", style.bold("Look it up"));
+        for command in commands {
+            put!(&mut shown, "  {command}\n");
+        }
     }
     shown
 }

@@ -27,7 +27,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .with("due_only", args.due.then_some(true))
         .with("limit", args.limit);
     let empty = if args.due { "No review is due." } else { "Nothing is reviewed yet." };
-    ask(&args.look, &path, |answer, style| show::page(answer, style, table(items(answer, "items")), empty))
+    ask(&args.look, &path, |answer, style| show::page(answer, style, &table(items(answer, "items")), empty))
 }
 
 fn table(counters: &[Value]) -> Table {

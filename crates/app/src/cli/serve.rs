@@ -19,8 +19,12 @@ pub(crate) struct Args {
     listen: String,
     #[command(flatten)]
     settings: config::Args,
-    /// Form of the log on standard error; RUST_LOG sets its level
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = LogFormat::Text,
+        help = "Form of the log on standard error; RUST_LOG sets its level"
+    )]
     log_format: LogFormat,
     /// Threads that answer requests
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]

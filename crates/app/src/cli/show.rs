@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::block_on;
 use crate::api::{self, Endpoint};
-use crate::text::{Style, Table, clean, count, print, print_json, short_time};
+use crate::text::{Style, Table, clean, count, print, print_json, put, short_time};
 use crate::usage::DONE;
 
 /// Stands where there is nothing to say.
@@ -90,23 +90,26 @@ pub(super) fn tell(
 }
 
 /// A page of a list as a table, with a word where it is empty or goes on.
-pub(super) fn page(page: &Value, style: Style, table: Table, empty: &str) -> String {
-    page_of(page, style, &table, empty)
-}
-
-fn page_of(page: &Value, style: Style, table: &Table, empty: &str) -> String {
+pub(super) fn page(page: &Value, style: Style, table: &Table, empty: &str) -> String {
     if table.is_empty() {
         return format!("{empty}\n");
     }
-    let more = raw(page, "next").map_or("", |_| "… and more: raise --limit, or narrow the list down\n");
-    format!("{}{}", table.render(style), style.dim(more))
+    let more = match raw(page, "next") {
+        Some(_) => format!("{}\n", style.dim("… and more: raise --limit, or narrow the list down")),
+        None => String::new(),
+    };
+    table.render(style) + &more
 }
 
 /// Lines of `name  value`, aligned and indented.
 pub(super) fn facts<'a>(lines: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let lines: Vec<_> = lines.into_iter().collect();
     let widest = lines.iter().map(|(name, _)| crate::text::width(name)).max().unwrap_or(0);
-    lines.iter().map(|(name, value)| format!("  {name:widest$}  {value}\n")).collect()
+    let mut shown = String::new();
+    for (name, value) in &lines {
+        put!(&mut shown, "  {name:widest$}  {value}\n");
+    }
+    shown
 }
 
 /// A command that leads on: with the arguments quoted, and asking the same database. None where an argument holds

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::show::{ask, counted, facts, items, number, numeric, text, whole};
 use crate::api::{self, Endpoint};
-use crate::text::{Style, count, percent, plural};
+use crate::text::{Style, count, percent, plural, put};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ fn show(status: &Value, style: Style) -> String {
     let mut shown = format!("{}\n", style.bold(&title));
     for factor in items(health, "factors") {
         let effect = number(factor, "effect").unwrap_or(0.0);
-        shown.push_str(&format!("  {effect:+6.1}  {}\n", text(factor, "explanation")));
+        put!(&mut shown, "  {effect:+6.1}  {}\n", text(factor, "explanation"));
     }
     let (counts, metrics) = (&status["counts"], &status["system"]["metrics"]);
     let ended = whole(counts, "tasks_succeeded") + whole(counts, "tasks_failed");

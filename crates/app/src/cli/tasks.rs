@@ -71,7 +71,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { action, filter, look } = args;
     match action {
         None => list(&look, filter),
-        Some(_) if filter != Filter::default() => Err(Misuse::new("filters go behind `list`, and only there")),
+        Some(_) if filter != Filter::default() => Err(Misuse::error("filters go behind `list`, and only there")),
         Some(Action::List { filter }) => list(&look, filter),
         Some(Action::Show { id }) => one(&look, &id),
     }
@@ -87,7 +87,9 @@ fn list(look: &api::Args, filter: Filter) -> anyhow::Result<ExitCode> {
         .with("since", filter.since)
         .with("until", filter.until)
         .with("limit", filter.limit);
-    ask(look, &path, |answer, style| show::page(answer, style, table(items(answer, "items")), "No tasks were found."))
+    ask(look, &path, |answer, style| {
+        show::page(answer, style, &table(items(answer, "items")), "No tasks were found.")
+    })
 }
 
 fn table(tasks: &[Value]) -> Table {
@@ -139,7 +141,7 @@ fn one(look: &api::Args, id: &str) -> anyhow::Result<ExitCode> {
 
 fn detail(task: &Value, page: &Value, style: Style) -> String {
     let mut shown = format!("{}\n\n", style.bold(&format!("Task {}: {}", text(task, "task_id"), outcome(task))));
-    shown.push_str(&facts([
+    let mut lines = vec![
         ("whose", format!("{} in environment {}", entity(task), text(task, "environment"))),
         (
             "time",
@@ -161,20 +163,21 @@ fn detail(task: &Value, page: &Value, style: Style) -> String {
                 counted(task, "tokens_out")
             ),
         ),
-    ]));
+    ];
     if number(task, "cost_usd").is_some_and(|cost| cost > 0.0) {
-        shown.push_str(&facts([("cost", numeric(task, "cost_usd", |cost| format!("${cost:.4}")))]));
+        lines.push(("cost", numeric(task, "cost_usd", |cost| format!("${cost:.4}"))));
     }
     for (name, place) in [("parent", "parent_task_id"), ("session", "session_id")] {
         if raw(task, place).is_some() {
-            shown.push_str(&facts([(name, text(task, place))]));
+            lines.push((name, text(task, place)));
         }
     }
+    shown.push_str(&facts(lines));
     shown.push('\n');
     shown.push_str(&show::page(
         page,
         style,
-        events::table_of_task(items(page, "items")),
+        &events::table_of_task(items(page, "items")),
         "Its events are no longer kept.",
     ));
     shown

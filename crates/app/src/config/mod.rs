@@ -47,13 +47,16 @@ impl Args {
             let here = PathBuf::from(DEFAULT_FILE);
             here.is_file().then_some(here)
         });
-        load(file.as_deref(), std::env::vars().collect())
+        // A variable that is not Unicode is none of ours, and no reason to fail.
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        load(file.as_deref(), variables.collect())
     }
 }
 
 /// Reads settings from `file` and `environment`; what is wrong is the user's to correct.
 fn load(file: Option<&Path>, environment: HashMap<String, String>) -> anyhow::Result<Settings> {
-    let policy = read(file, environment).map_err(|error| Misuse::new(format!("{error:#}")))?;
+    let policy = read(file, environment).map_err(|error| Misuse::error(format!("{error:#}")))?;
     Ok(Settings { policy, file: file.map(Path::to_path_buf) })
 }
 

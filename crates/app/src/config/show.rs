@@ -3,6 +3,8 @@
 use serde_json::Value;
 use uplift_model::Policy;
 
+use crate::text::put;
+
 /// The whole table as TOML that can be read back as a settings file.
 pub(crate) fn as_toml(policy: &Policy) -> Result<String, serde_json::Error> {
     let (current, default) = (serde_json::to_value(policy)?, serde_json::to_value(Policy::default())?);
@@ -15,14 +17,14 @@ pub(crate) fn as_toml(policy: &Policy) -> Result<String, serde_json::Error> {
 fn table(text: &mut String, path: &str, current: &Value, default: &Value) {
     let Some(fields) = current.as_object() else { return };
     if !path.is_empty() && fields.values().any(|value| !value.is_object()) {
-        text.push_str(&format!("\n[{path}]\n"));
+        put!(text, "\n[{path}]\n");
     }
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_object()) {
         let line = format!("{name} = {}", inline(value));
         match default.get(name) {
             Some(usual) if usual == value => text.push_str(&line),
-            Some(usual) => text.push_str(&format!("{line}  # default: {}", inline(usual))),
-            None => text.push_str(&format!("{line}  # not set by default")),
+            Some(usual) => put!(text, "{line}  # default: {}", inline(usual)),
+            None => put!(text, "{line}  # not set by default"),
         }
         text.push('\n');
     }

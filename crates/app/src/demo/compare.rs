@@ -5,6 +5,8 @@ use uplift_model::Opportunity;
 use uplift_model::opportunity::ImpactLevel;
 use uplift_sim::sample::{Planted, PlantedKind, Sample};
 
+use crate::text::put;
+
 /// A planted flaw, and the opportunity that names it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Flaw {
@@ -119,7 +121,7 @@ fn names(opportunity: &Opportunity, planted: &Planted) -> bool {
     let finding = &opportunity.finding;
     let mut text = format!("{} {}", finding.description, finding.fingerprint);
     for (name, value) in &finding.evidence.labels {
-        text.push_str(&format!(" {name} {value}"));
+        put!(&mut text, " {name} {value}");
     }
     concerns(opportunity, planted.agent)
         && finding.kind == planted.expected

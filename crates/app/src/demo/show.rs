@@ -1,7 +1,7 @@
 //! The demo's outcome for people.
 
 use super::Outcome;
-use crate::text::{Column, Style, Table, clean, clip, count};
+use crate::text::{Column, Style, Table, clean, clip, count, put};
 
 /// What was planted and found, and how to look further.
 pub(crate) fn render(outcome: &Outcome, style: Style) -> String {
@@ -21,21 +21,21 @@ pub(crate) fn render(outcome: &Outcome, style: Style) -> String {
     text.push('\n');
     for flaw in &comparison.planted {
         let mark = if flaw.found { style.good("found    ") } else { style.bad("not found") };
-        text.push_str(&format!("\n  {mark}  {}: {}\n", flaw.agent, flaw.planted));
+        put!(&mut text, "\n  {mark}  {}: {}\n", flaw.agent, flaw.planted);
         if let Some(found) = &flaw.opportunity {
             let line = format!("#{} {} impact: {}", found.id, found.impact, clean(&found.description));
-            text.push_str(&format!("             {}\n", style.dim(&clip(&line, style.width.saturating_sub(13)))));
+            put!(&mut text, "             {}\n", style.dim(&clip(&line, style.width.saturating_sub(13))));
         }
     }
     text.push('\n');
     for healthy in &comparison.healthy {
         let mark = if healthy.opportunities == 0 { style.good("healthy  ") } else { style.bad("suspected") };
         let said = if healthy.opportunities == 0 { "nothing was found" } else { "something was found" };
-        text.push_str(&format!("  {mark}  {}: nothing was planted, {said}\n", healthy.agent));
+        put!(&mut text, "  {mark}  {}: nothing was planted, {said}\n", healthy.agent);
     }
     text.push_str(&also_found(outcome, style));
     let (found, planted) = (comparison.found(), comparison.planted.len());
-    text.push_str(&format!("\n{}\n", style.bold(&format!("{found} of {planted} planted flaws found."))));
+    put!(&mut text, "\n{}\n", style.bold(&format!("{found} of {planted} planted flaws found.")));
     text.push_str(&further(outcome));
     text
 }

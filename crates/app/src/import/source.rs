@@ -48,7 +48,7 @@ impl Source {
         if self.is_stdin() {
             None
         } else {
-            self.path.metadata().ok().filter(|meta| meta.is_file()).map(|meta| meta.len())
+            self.path.metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len())
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::tally::Tally;
 use crate::api::{Api, Endpoint};
-use crate::text::{Column, Style, Table, clean, count, plural};
+use crate::text::{Column, Style, Table, clean, count, plural, put};
 
 /// Opportunities listed; the rest is counted.
 const LISTED: u32 = 5;
@@ -75,7 +75,8 @@ impl Summary {
             count(*already_known as i64),
             count(*refused as i64),
         );
-        text.push_str(&format!(
+        put!(
+            &mut text,
             "in {} now: {} of {} ({} succeeded, {} failed, {} without an outcome), {}\n",
             clean(&self.place),
             plural(tasks, "task", "tasks"),
@@ -84,18 +85,19 @@ impl Summary {
             count(failed),
             count(tasks - succeeded - failed),
             plural(number("events"), "event", "events"),
-        ));
+        );
         if self.opportunities.is_empty() {
             text.push_str("nothing was found that could be better\n");
             return text;
         }
         let shown = self.opportunities.len() as i64;
         let rest = if self.opportunities_open > shown { format!(", the first {shown}:") } else { ":".to_owned() };
-        text.push_str(&format!(
+        put!(
+            &mut text,
             "\n{}{rest}\n{}",
             style.bold(&plural(self.opportunities_open, "opportunity", "opportunities")),
             self.table().render(style)
-        ));
+        );
         text
     }
 

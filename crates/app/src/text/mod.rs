@@ -1,5 +1,13 @@
 //! Text for people: what came from events is cleaned, cut to width and laid out.
 
+/// Appends to a `String` in the words of `format!`. Writing to memory cannot fail.
+macro_rules! put {
+    ($text:expr, $($words:tt)+) => {{
+        let _ = std::fmt::Write::write_fmt($text, format_args!($($words)+));
+    }};
+}
+pub(crate) use put;
+
 mod clean;
 mod number;
 mod table;

@@ -97,8 +97,8 @@ impl Table {
             let cell = clip(cell, columns);
             let padding = " ".repeat(columns.saturating_sub(width(&cell)));
             match column.align {
-                Align::Left => line.push_str(&format!("{cell}{padding}")),
-                Align::Right => line.push_str(&format!("{padding}{cell}")),
+                Align::Left => put!(&mut line, "{cell}{padding}"),
+                Align::Right => put!(&mut line, "{padding}{cell}"),
             }
             line.push_str(&" ".repeat(GAP));
         }

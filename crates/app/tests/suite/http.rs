@@ -31,7 +31,7 @@ pub fn send(address: &str, method: &str, path: &str, headers: &[(&str, &str)], b
     // HTTP/1.0: the answer ends with the connection and is never chunked.
     let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes())?;

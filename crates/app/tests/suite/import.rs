@@ -219,6 +219,27 @@ fn a_read_only_file_is_told() {
     run([Path::new("status"), Path::new("--database"), &database]).exits(0);
 }
 
+#[test]
+fn a_read_only_disk_is_told() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("skipped: a small file system cannot be mounted here");
+        return;
+    };
+    let folder = folder();
+    let source = file(&folder, "events.ndjson", &lines());
+    let database = disk.0.path().join("fleet.db");
+    run([Path::new("import"), &source, Path::new("--database"), &database]).exits(0);
+    let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(disk.0.path()).status().unwrap();
+    assert!(remounted.success());
+    for command in ["import", "serve"] {
+        let more: &[&Path] =
+            if command == "import" { &[&source] } else { &[Path::new("--listen"), Path::new("127.0.0.1:0")] };
+        let arguments = [Path::new(command)].into_iter().chain(more.iter().copied());
+        let ran = run(arguments.chain([Path::new("--database"), &database])).exits(1);
+        assert!(ran.err.contains("read-only") && ran.err.contains("fleet.db"), "{command}: {}", ran.err);
+    }
+}
+
 /// A small file system of its own; none where we may not make one.
 struct SmallDisk(tempfile::TempDir);
 

@@ -1,4 +1,10 @@
 //! The real binary from outside: processes, files, sockets and signals.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub,
+    reason = "all of it is a test: what is unexpected should stop it"
+)]
 
 mod demo;
 mod http;
