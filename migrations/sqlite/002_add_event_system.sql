@@ -6,15 +6,12 @@ CREATE TABLE names (
 );
 
 -- A trace is the first half of an event's identity: a trace id, else a task id, else a pseudo-task.
--- `received_at` is emptied when its raw events have been deleted, after the time they are kept for.
 CREATE TABLE traces (
     trace_no    INTEGER PRIMARY KEY,
     trace_hash  BLOB NOT NULL UNIQUE,
     trace_key   TEXT NOT NULL,
-    environment TEXT NOT NULL,
-    received_at INTEGER
+    environment TEXT NOT NULL
 );
-CREATE INDEX traces_by_arrival ON traces (received_at) WHERE received_at IS NOT NULL;
 
 -- Task ids that were seen under a trace id of another name: events that know only the task find it by these.
 CREATE TABLE task_links (

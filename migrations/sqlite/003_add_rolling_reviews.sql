@@ -6,9 +6,10 @@ CREATE TABLE detection_settings (
     error_threshold       INTEGER NOT NULL, -- more than this many of the same error in 24 hours
     degradation_ratio     REAL NOT NULL,    -- slower than this many times the week before
     degradation_ln        INTEGER NOT NULL, -- its natural logarithm, millionths
-    baseline_minimum      INTEGER NOT NULL  -- calls on each side of a comparison
+    baseline_minimum      INTEGER NOT NULL, -- calls on each side of a comparison
+    quiet_us              INTEGER NOT NULL  -- what a person dismissed is not marked again for this long
 );
-INSERT INTO detection_settings VALUES (1, 5, 1.5, 405465, 20);
+INSERT INTO detection_settings VALUES (1, 5, 1.5, 405465, 20, 2592000000000);
 
 CREATE TABLE optimization_opportunities (
     id               INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -32,7 +33,8 @@ CREATE TABLE optimization_opportunities (
     created_at       INTEGER NOT NULL,
     updated_at       INTEGER NOT NULL,
     last_seen_at     INTEGER NOT NULL,
-    resolution       TEXT
+    resolution       TEXT,
+    withdrawn        INTEGER NOT NULL DEFAULT 0 -- closed by Uplift because it did not hold up, not by a person
 );
 -- One open opportunity per problem.
 CREATE UNIQUE INDEX optimization_opportunities_open
@@ -40,6 +42,9 @@ CREATE UNIQUE INDEX optimization_opportunities_open
     WHERE status IN ('pending', 'in_progress');
 CREATE INDEX optimization_opportunities_by_entity
     ON optimization_opportunities (entity_type, entity_id, kind, fingerprint);
+CREATE INDEX optimization_opportunities_dismissed
+    ON optimization_opportunities (entity_type, entity_id, kind, fingerprint, updated_at)
+    WHERE status = 'dismissed' AND withdrawn = 0;
 CREATE INDEX optimization_opportunities_unconfirmed
     ON optimization_opportunities (id) WHERE confirmed = 0 AND status = 'pending';
 
@@ -67,6 +72,10 @@ BEGIN
     ) AS w
     JOIN engine_clock AS c JOIN detection_settings AS s
     HAVING max(w.n) > s.error_threshold AND max(w.n) - new.n <= s.error_threshold
+        AND NOT EXISTS (SELECT 1 FROM optimization_opportunities AS d
+            WHERE d.entity_type = new.entity_type AND d.entity_id = new.entity_id AND d.kind = 'recurring_error'
+            AND d.fingerprint = new.fingerprint AND d.status = 'dismissed' AND d.withdrawn = 0
+            AND s.quiet_us > 0 AND d.updated_at > c.now_us - s.quiet_us)
     ON CONFLICT (entity_type, entity_id, kind, fingerprint) WHERE status IN ('pending', 'in_progress')
     DO UPDATE SET occurrences = max(occurrences, excluded.occurrences), marked_hour = excluded.marked_hour,
         last_seen_at = max(last_seen_at, excluded.last_seen_at), updated_at = excluded.updated_at;
@@ -93,13 +102,17 @@ BEGIN
     ) AS w
     JOIN engine_clock AS c JOIN detection_settings AS s
     HAVING max(w.n) > s.error_threshold AND max(w.n) - (new.n - old.n) <= s.error_threshold
+        AND NOT EXISTS (SELECT 1 FROM optimization_opportunities AS d
+            WHERE d.entity_type = new.entity_type AND d.entity_id = new.entity_id AND d.kind = 'recurring_error'
+            AND d.fingerprint = new.fingerprint AND d.status = 'dismissed' AND d.withdrawn = 0
+            AND s.quiet_us > 0 AND d.updated_at > c.now_us - s.quiet_us)
     ON CONFLICT (entity_type, entity_id, kind, fingerprint) WHERE status IN ('pending', 'in_progress')
     DO UPDATE SET occurrences = max(occurrences, excluded.occurrences), marked_hour = excluded.marked_hour,
         last_seen_at = max(last_seen_at, excluded.last_seen_at), updated_at = excluded.updated_at;
 END;
 
 -- Mean log duration of 24 hours against the 7 days before, at least baseline_minimum calls on each side. Looks at
--- every 24-hour window that holds the changed hour and ends in it or in a later hour with calls; fires on crossing
+-- every 24-hour window that holds the changed hour, or has it in the week before, and ends in an hour with calls; fires on crossing
 -- only: without this change the window was not over the threshold (for an hour's first call: the window before was not). The sums of a row's two windows are in the row:
 -- the week is read once, when the row is inserted, and a change is added to the rows whose windows hold its hour,
 -- which for events in order is the row itself.
@@ -124,11 +137,11 @@ BEGIN
     INSERT INTO optimization_opportunities (entity_type, entity_id, kind, fingerprint, source, description,
         improvement_type, occurrences, marked_hour, created_at, updated_at, last_seen_at)
     SELECT r.entity_type, r.entity_id, 'performance_degradation', r.operation, 'trigger',
-        r.operation || ' has become slower', 'performance_tuning', r.day_timed, r.hour, c.now_us, c.now_us,
+        'an operation has become slower', 'performance_tuning', r.day_timed, r.hour, c.now_us, c.now_us,
         r.hour * 3600000000
     FROM rollup_ops AS r JOIN engine_clock AS c JOIN detection_settings AS s
     WHERE r.entity_type = new.entity_type AND r.entity_id = new.entity_id AND r.operation = new.operation
-        AND r.hour BETWEEN new.hour AND new.hour + 23
+        AND r.hour BETWEEN new.hour AND new.hour + 191
         AND r.day_timed >= s.baseline_minimum AND r.week_timed >= s.baseline_minimum
         AND r.day_ln * 1.0 / r.day_timed > r.week_ln * 1.0 / r.week_timed + s.degradation_ln
         AND CASE WHEN r.hour = new.hour
@@ -141,10 +154,18 @@ BEGIN
                         AND q.operation = new.operation AND q.hour < new.hour)
                     AND p.day_timed >= s.baseline_minimum AND p.week_timed >= s.baseline_minimum
                     AND p.day_ln * 1.0 / p.day_timed > p.week_ln * 1.0 / p.week_timed + s.degradation_ln)
-            ELSE r.day_timed - new.timed < s.baseline_minimum
+            WHEN r.hour <= new.hour + 23
+            THEN r.day_timed - new.timed < s.baseline_minimum
                 OR (r.day_ln - new.sum_ln) * 1.0 / (r.day_timed - new.timed)
                     <= r.week_ln * 1.0 / r.week_timed + s.degradation_ln
+            ELSE r.week_timed - new.timed < s.baseline_minimum
+                OR r.day_ln * 1.0 / r.day_timed
+                    <= (r.week_ln - new.sum_ln) * 1.0 / (r.week_timed - new.timed) + s.degradation_ln
             END
+        AND NOT EXISTS (SELECT 1 FROM optimization_opportunities AS d
+            WHERE d.entity_type = new.entity_type AND d.entity_id = new.entity_id AND d.kind = 'performance_degradation'
+            AND d.fingerprint = new.operation AND d.status = 'dismissed' AND d.withdrawn = 0
+            AND s.quiet_us > 0 AND d.updated_at > c.now_us - s.quiet_us)
     ORDER BY r.hour LIMIT 1
     ON CONFLICT (entity_type, entity_id, kind, fingerprint) WHERE status IN ('pending', 'in_progress')
     DO UPDATE SET occurrences = excluded.occurrences, marked_hour = excluded.marked_hour,
@@ -164,17 +185,27 @@ BEGIN
     INSERT INTO optimization_opportunities (entity_type, entity_id, kind, fingerprint, source, description,
         improvement_type, occurrences, marked_hour, created_at, updated_at, last_seen_at)
     SELECT r.entity_type, r.entity_id, 'performance_degradation', r.operation, 'trigger',
-        r.operation || ' has become slower', 'performance_tuning', r.day_timed, r.hour, c.now_us, c.now_us,
+        'an operation has become slower', 'performance_tuning', r.day_timed, r.hour, c.now_us, c.now_us,
         r.hour * 3600000000
     FROM rollup_ops AS r JOIN engine_clock AS c JOIN detection_settings AS s
     WHERE r.entity_type = new.entity_type AND r.entity_id = new.entity_id AND r.operation = new.operation
-        AND r.hour BETWEEN new.hour AND new.hour + 23
+        AND r.hour BETWEEN new.hour AND new.hour + 191
         AND r.day_timed >= s.baseline_minimum AND r.week_timed >= s.baseline_minimum
         AND r.day_ln * 1.0 / r.day_timed > r.week_ln * 1.0 / r.week_timed + s.degradation_ln
         AND new.timed > old.timed
-        AND (r.day_timed - (new.timed - old.timed) < s.baseline_minimum
-            OR (r.day_ln - (new.sum_ln - old.sum_ln)) * 1.0 / (r.day_timed - (new.timed - old.timed))
-                <= r.week_ln * 1.0 / r.week_timed + s.degradation_ln)
+        AND CASE WHEN r.hour <= new.hour + 23
+            THEN r.day_timed - (new.timed - old.timed) < s.baseline_minimum
+                OR (r.day_ln - (new.sum_ln - old.sum_ln)) * 1.0 / (r.day_timed - (new.timed - old.timed))
+                    <= r.week_ln * 1.0 / r.week_timed + s.degradation_ln
+            ELSE r.week_timed - (new.timed - old.timed) < s.baseline_minimum
+                OR r.day_ln * 1.0 / r.day_timed
+                    <= (r.week_ln - (new.sum_ln - old.sum_ln)) * 1.0 / (r.week_timed - (new.timed - old.timed))
+                        + s.degradation_ln
+            END
+        AND NOT EXISTS (SELECT 1 FROM optimization_opportunities AS d
+            WHERE d.entity_type = new.entity_type AND d.entity_id = new.entity_id AND d.kind = 'performance_degradation'
+            AND d.fingerprint = new.operation AND d.status = 'dismissed' AND d.withdrawn = 0
+            AND s.quiet_us > 0 AND d.updated_at > c.now_us - s.quiet_us)
     ORDER BY r.hour LIMIT 1
     ON CONFLICT (entity_type, entity_id, kind, fingerprint) WHERE status IN ('pending', 'in_progress')
     DO UPDATE SET occurrences = excluded.occurrences, marked_hour = excluded.marked_hour,

@@ -18,6 +18,9 @@ use crate::database::{Writable, make_folder};
 use crate::lock::{self, Claim, Holder};
 use crate::usage::Misuse;
 
+/// The pause before detection is started again after it ended by itself.
+const RESTART: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// How often histograms are tidied; without it they grow for ever.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How long requests may go on once the server was asked to stop.
@@ -53,7 +56,7 @@ async fn until_stopped(engine: &Engine, listener: TcpListener, announcement: &st
     let asked = stopped.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(until(asked)).into_future();
     let mut server = tokio::spawn(server);
-    let mut detection = tokio::spawn(uplift_runner::watch::run(engine.clone(), stopped));
+    let mut detection = tokio::spawn(keep_watching(engine.clone(), stopped));
     crate::text::print(announcement)?;
     tokio::select! {
         () = signal => {}
@@ -71,6 +74,19 @@ async fn until_stopped(engine: &Engine, listener: TcpListener, announcement: &st
         detection.abort();
     }
     Ok(())
+}
+
+/// Runs the watch, and starts it again should it ever end by itself: a server that takes events and detects nothing
+/// would look healthy.
+async fn keep_watching(engine: Engine, stopped: watch::Receiver<bool>) {
+    while !*stopped.borrow() {
+        let ended = tokio::spawn(uplift_runner::watch::run(engine.clone(), stopped.clone())).await;
+        if *stopped.borrow() {
+            return;
+        }
+        tracing::error!(?ended, "detection ended by itself and is started again");
+        tokio::time::sleep(RESTART).await;
+    }
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

@@ -18,8 +18,8 @@ const MAX_ID_BYTES: usize = 128;
 const MAX_OTHER_ID_BYTES: usize = 512;
 /// Longest duration: 366 days.
 const MAX_DURATION_MS: f64 = 366.0 * 24.0 * 3_600_000.0;
-const MAX_TOKENS: u64 = 1_000_000_000_000;
-const MAX_COST_USD: f64 = 1e6;
+const MAX_TOKENS: u64 = 1_000_000_000;
+const MAX_COST_USD: f64 = 1e4;
 /// Numbers below this, read as milliseconds, are before the earliest time: they are seconds.
 const MILLIS_PER_SECOND: f64 = 1_000.0;
 

@@ -35,7 +35,10 @@ pub struct OperationDelta {
 impl OperationDelta {
     /// What one event adds to its operation's hour.
     pub fn of(event: &Event) -> Self {
-        let failed = event.is_error() || matches!(event.task_outcome(), Some(Outcome::Failure | Outcome::Error));
+        let failed = match event.task_outcome() {
+            Some(outcome) => outcome != Outcome::Success,
+            None => event.is_error(),
+        };
         let mut delta = Self {
             n: 1,
             errors: i64::from(failed),

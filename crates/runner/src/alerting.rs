@@ -27,8 +27,7 @@ pub async fn update(engine: &Engine, report: &mut Report) -> StoreResult<()> {
 async fn load(engine: &Engine) -> StoreResult<AlertInput> {
     let policy = engine.policy();
     let store = engine.store();
-    let counts = store.counts().await?;
-    let trends = store.entity_trends().await?;
+    let trends = crate::load::current(store.entity_trends().await?);
     // In event time: an import of old records is judged by its own last day.
     let latest = trends.iter().map(|trend| trend.latest).max();
     let at_least = i64::from(policy.detection.recurring_failure_alert);
@@ -40,7 +39,7 @@ async fn load(engine: &Engine) -> StoreResult<AlertInput> {
     let decisions = store.decisions(engine.now().plus_micros(-days * MICROS_PER_DAY)).await?;
     Ok(AlertInput {
         now: latest.map_or_else(|| engine.now(), |hour| hour.plus(1).start()),
-        pending_opportunities: counts.opportunities_pending,
+        pending_opportunities: store.metrics().await?.opportunities_pending,
         decided: decisions.len() as i64,
         rolled_back: decisions.iter().filter(|decision| decision.rolled_back_for_harm).count() as i64,
         min_decisions: i64::from(policy.engine.rollback_rate_min_decisions),

@@ -15,6 +15,9 @@ use uplift_store::{Store, StoreError, StoreResult};
 use crate::clock::Clock;
 use crate::touched::Touched;
 
+/// Text that takes as much room in the queue as an event without any.
+const BYTES_PER_PERMIT: usize = 4_096;
+
 /// The engine. Cheap to clone: all clones are one.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -91,7 +94,15 @@ impl Engine {
         self.policy().intake.max_queued_events.saturating_sub(self.0.room.available_permits())
     }
 
-    /// Reserves room in the queue for `events` events without waiting.
+    /// The room that events take in the queue: one each, or one for every 4 KiB of text, whichever is more, so that the
+    /// queue is bounded in bytes too.
+    pub fn weight(events: &[Event]) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let bytes: usize = events.iter().map(|event| text(&event.content) + text(&event.attributes)).sum();
+        events.len().max(bytes / BYTES_PER_PERMIT)
+    }
+
+    /// Reserves room in the queue for events of this [weight](Self::weight) without waiting.
     ///
     /// # Errors
     /// When there is none.
@@ -137,6 +148,7 @@ impl Engine {
                 received_at: engine.now(),
                 inbox,
                 auto_register: engine.policy().engine.auto_register,
+                defaults: engine.policy().entity.clone(),
                 review: engine.policy().review,
             };
             let receipt = engine.0.store.commit_intake(batch).await?;
@@ -144,7 +156,7 @@ impl Engine {
             engine.0.touched.add(receipt.touched.iter().copied());
             Ok(receipt)
         });
-        work.await.unwrap_or(Err(StoreError::Closed))
+        work.await.unwrap_or_else(|error| Err(ended(&error)))
     }
 
     /// Writes what a step decided. Runs to its end even if the caller goes away.
@@ -155,7 +167,7 @@ impl Engine {
         let engine = self.clone();
         let commit = StepCommit { at: self.now(), writes, ..StepCommit::default() };
         let work = tokio::spawn(async move { engine.0.store.commit_step(commit).await });
-        work.await.unwrap_or(Err(StoreError::Closed))
+        work.await.unwrap_or_else(|error| Err(ended(&error)))
     }
 
     /// Sets an opportunity aside.
@@ -174,5 +186,14 @@ impl Engine {
     /// When the store cannot be read.
     pub async fn health(&self) -> StoreResult<Health> {
         crate::load::health(self).await
+    }
+}
+
+/// Why a task gave no answer: it panicked, or the runtime is going down.
+fn ended(error: &tokio::task::JoinError) -> StoreError {
+    if error.is_panic() {
+        StoreError::Engine { context: "working on a request", reason: "it panicked".to_owned() }
+    } else {
+        StoreError::Closed
     }
 }

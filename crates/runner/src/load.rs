@@ -10,8 +10,8 @@ use uplift_model::entity::Entity;
 use uplift_model::operation::Operation;
 use uplift_model::opportunity::OpportunityKind;
 use uplift_model::rollup::OperationDelta;
-use uplift_model::time::MICROS_PER_DAY;
-use uplift_store::rows::{CallRow, EntitySelector, Mark, TaskRow};
+use uplift_model::time::{HOURS_PER_DAY, MICROS_PER_DAY};
+use uplift_store::rows::{CallRow, EntitySelector, EntityTrend, Mark, TaskRow};
 use uplift_store::{PageRequest, StoreError, StoreResult};
 
 use crate::engine::Engine;
@@ -53,7 +53,7 @@ pub async fn mark(engine: &Engine, mark: &Mark) -> StoreResult<LoadedMark> {
             let history = match engine.store().error_history(entity, fingerprint.clone()).await {
                 Ok(history) => history,
                 Err(StoreError::NotFound { .. }) => {
-                    let reason = format!("no error group `{fingerprint}` is on record");
+                    let reason = "no error group of this fingerprint is on record".to_owned();
                     return Ok(LoadedMark::Unknown { opportunity_id, reason });
                 }
                 Err(error) => return Err(error),
@@ -73,7 +73,7 @@ pub async fn mark(engine: &Engine, mark: &Mark) -> StoreResult<LoadedMark> {
         }
         OpportunityKind::PerformanceDegradation => {
             let Some(operation) = Operation::parse(&finding.fingerprint) else {
-                let reason = format!("`{}` is not an operation", finding.fingerprint);
+                let reason = "its fingerprint is not an operation".to_owned();
                 return Ok(LoadedMark::Unknown { opportunity_id, reason });
             };
             operation_mark(engine, mark, operation).await.map(LoadedMark::Operation)
@@ -84,18 +84,25 @@ pub async fn mark(engine: &Engine, mark: &Mark) -> StoreResult<LoadedMark> {
 
 async fn operation_mark(engine: &Engine, mark: &Mark, operation: Operation) -> StoreResult<OperationMark> {
     let finding = &mark.opportunity.finding;
-    let (from, to) = (mark.marked_hour.plus(-HOURS_BEFORE), mark.marked_hour.plus(HOURS_AFTER));
     let store = engine.store();
+    // One that was withdrawn is judged again by the latest day on record, which the mark does not know of.
+    let marked_hour = if mark.opportunity.status.is_open() {
+        mark.marked_hour
+    } else {
+        let latest = entity(engine, finding.entity).await?.last_seen_at;
+        latest.map_or(mark.marked_hour, |at| at.hour().plus(-HOURS_AFTER))
+    };
+    let (from, to) = (marked_hour.plus(-HOURS_BEFORE), marked_hour.plus(HOURS_AFTER));
     let history = store.operation_history(finding.entity, operation.to_string(), from, to).await?;
     let tasks = store.operation_history(finding.entity, Operation::Task.to_string(), from, to).await?;
-    let latest = history.hours.last().map_or(mark.marked_hour, |(hour, _)| *hour);
+    let latest = history.hours.last().map_or(marked_hour, |(hour, _)| *hour);
     Ok(OperationMark {
         opportunity_id: mark.opportunity.id,
         entity: finding.entity,
         entity_name: mark.opportunity.entity_name.clone(),
         operation,
         hours: history.hours,
-        marked_hour: mark.marked_hour,
+        marked_hour,
         tasks_total: tasks.hours.iter().map(|(_, sum)| sum.n).sum(),
         events: history.events,
         last_seen_at: finding.last_seen_at.max(latest.start()),
@@ -200,7 +207,6 @@ fn stratum(attributes: &Map<String, Value>, keys: &[String]) -> String {
 pub async fn health(engine: &Engine) -> StoreResult<Health> {
     let policy = engine.policy();
     let store = engine.store();
-    let counts = store.counts().await?;
     let days = i64::from(policy.engine.rollback_rate_days);
     let decisions = store.decisions(engine.now().plus_micros(-days * MICROS_PER_DAY)).await?;
     let rolled_back = decisions.iter().filter(|decision| decision.rolled_back_for_harm).count();
@@ -210,7 +216,7 @@ pub async fn health(engine: &Engine) -> StoreResult<Health> {
         .filter_map(|decision| decision.effectiveness)
         .collect();
     let (mut recent, mut before) = (OperationDelta::default(), OperationDelta::default());
-    for trend in store.entity_trends().await? {
+    for trend in current(store.entity_trends().await?) {
         recent.merge(trend.recent);
         before.merge(trend.before);
     }
@@ -223,10 +229,17 @@ pub async fn health(engine: &Engine) -> StoreResult<Health> {
         mean_effectiveness: (!effects.is_empty()).then(|| effects.iter().sum::<f64>() / effects.len() as f64),
         success_change: success(&recent).zip(success(&before)).and_then(change),
         duration_change: recent.mean_ln().zip(before.mean_ln()).map(|(now, then)| (now - then).exp_m1()),
-        pending_opportunities: counts.opportunities_pending,
+        pending_opportunities: store.metrics().await?.opportunities_pending,
         backlog_alert: i64::from(policy.detection.backlog_alert),
         alerts: alerts.items.into_iter().map(|alert| alert.finding).collect(),
     }))
+}
+
+/// The trends of agents that are still at work: those that stopped more than a day before the fleet's latest hour say
+/// nothing of today.
+pub(crate) fn current(trends: Vec<EntityTrend>) -> Vec<EntityTrend> {
+    let Some(latest) = trends.iter().map(|trend| trend.latest).max() else { return trends };
+    trends.into_iter().filter(|trend| trend.latest >= latest.plus(-HOURS_PER_DAY)).collect()
 }
 
 /// Decisions since a moment.

@@ -29,12 +29,12 @@ const GATHER: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(300);
 /// An evaluation that takes long is repeated more rarely: at most a tenth of the time goes into it.
 const PAUSE_PER_COST: u32 = 10;
-/// How often alerts are looked at.
+/// How long to evaluate entities before marks, the inbox and reviews have their turn again.
+const BUDGET: Duration = Duration::from_millis(200);
+/// When to try again an entity whose evaluation failed.
+const RETRY: Duration = Duration::from_secs(30);
+/// How often alerts are looked at, at the most.
 const ALERTS: Duration = Duration::from_secs(2);
-/// How often old raw events are deleted.
-const PRUNE: Duration = Duration::from_mins(10);
-/// Traces pruned in one commit: a short one, because intake waits meanwhile.
-const PRUNE_BATCH: u32 = 200;
 /// Marks judged, and reviews held, in one go.
 const BATCH: u32 = 100;
 
@@ -122,8 +122,9 @@ struct Watch {
     waiting: BTreeSet<EntityKey>,
     waiting_for_everybody: bool,
     not_before: BTreeMap<EntityKey, Instant>,
+    /// The entity evaluated last.
+    last: Option<EntityKey>,
     alerts_at: Option<Instant>,
-    prune_at: Option<Instant>,
     dirty: bool,
 }
 
@@ -141,44 +142,49 @@ impl Watch {
             self.waiting_for_everybody = false;
         }
         self.dirty |= !self.waiting.is_empty();
+        self.evaluate_due(engine, &mut report).await?;
         let now = Instant::now();
-        let due: Vec<EntityKey> = self
-            .waiting
-            .iter()
-            .copied()
-            .filter(|entity| self.not_before.get(entity).is_none_or(|at| *at <= now))
-            .collect();
-        for entity in due {
-            let began = Instant::now();
-            evaluate(engine, entity, &mut report).await?;
-            self.waiting.remove(&entity);
-            self.not_before.insert(entity, Instant::now() + PAUSE.max(began.elapsed() * PAUSE_PER_COST));
-        }
         hold_reviews(engine, &mut report).await?;
         if self.dirty && self.alerts_at.is_none_or(|at| at <= now) {
             find_rollbacks(engine, &mut report).await?;
             alerting::update(engine, &mut report).await?;
             engine.commit(vec![Write::Tick]).await?;
-            self.alerts_at = Some(Instant::now() + ALERTS);
+            self.alerts_at = Some(Instant::now() + ALERTS.max(now.elapsed() * PAUSE_PER_COST));
             self.dirty = !self.waiting.is_empty();
-        }
-        if self.prune_at.is_none_or(|at| at <= now) {
-            // One short commit a tick until nothing is left, then a long pause.
-            if prune(engine).await? < u64::from(PRUNE_BATCH) {
-                self.prune_at = Some(Instant::now() + PRUNE);
-            }
         }
         Ok(())
     }
 }
 
-/// Deletes raw events that have been kept for long enough. Returns how many traces that was.
-async fn prune(engine: &Engine) -> StoreResult<u64> {
-    let retention = engine.policy().retention.clone();
-    let hours = i64::from(retention.raw_events_days).saturating_mul(24).max(i64::from(retention.dedup_window_hours));
-    let received_before = engine.now().plus_hours(-hours);
-    let receipt = engine.commit(vec![Write::PruneEvents { received_before, limit: PRUNE_BATCH }]).await?;
-    Ok(receipt.pruned)
+impl Watch {
+    /// Evaluates entities whose pause is over, for a while, going round so that nobody is left out. What fails is
+    /// logged and tried again later: it must not keep the others waiting.
+    async fn evaluate_due(&mut self, engine: &Engine, report: &mut Report) -> StoreResult<()> {
+        let began = Instant::now();
+        let due = |entity: &&EntityKey| self.not_before.get(entity).is_none_or(|at| *at <= began);
+        let after = self.waiting.iter().filter(|entity| Some(**entity) > self.last).filter(due);
+        let before = self.waiting.iter().filter(|entity| Some(**entity) <= self.last).filter(due);
+        for entity in after.chain(before).copied().collect::<Vec<_>>() {
+            let started = Instant::now();
+            let pause = match evaluate(engine, entity, report).await {
+                Ok(()) => {
+                    self.waiting.remove(&entity);
+                    PAUSE.max(started.elapsed() * PAUSE_PER_COST)
+                }
+                Err(StoreError::Closed) => return Err(StoreError::Closed),
+                Err(error) => {
+                    tracing::error!(%error, %entity, "an entity could not be looked at; it will be tried again");
+                    RETRY
+                }
+            };
+            self.not_before.insert(entity, Instant::now() + pause);
+            self.last = Some(entity);
+            if began.elapsed() > BUDGET {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The entities a scope stands for.
@@ -202,26 +208,29 @@ async fn entities(engine: &Engine, scope: Scope) -> StoreResult<BTreeSet<EntityK
     }
 }
 
-/// Judges what rules in the database marked.
+/// Judges what rules in the database marked. A mark that cannot be judged is logged and does not keep the others
+/// waiting; it is tried again with the next pass.
 async fn judge_marks(engine: &Engine, report: &mut Report) -> StoreResult<()> {
     loop {
         let marks = engine.store().unconfirmed_marks(BATCH).await?;
-        if marks.is_empty() {
-            return Ok(());
-        }
         let mut writes = Vec::with_capacity(marks.len());
         for mark in &marks {
-            let write = match judge(engine, mark).await? {
-                Judgement::Confirmed(finding) => {
+            let id = mark.opportunity.id;
+            match judge(engine, mark).await {
+                Ok(Judgement::Confirmed(finding)) => {
                     report.confirmed += 1;
-                    Write::ConfirmOpportunity { id: mark.opportunity.id, finding: Box::new(finding) }
+                    writes.push(Write::ConfirmOpportunity { id, finding: Box::new(finding) });
                 }
-                Judgement::Withdrawn { reason } => {
+                Ok(Judgement::Withdrawn { reason }) => {
                     report.withdrawn += 1;
-                    Write::WithdrawOpportunity { id: mark.opportunity.id, reason }
+                    writes.push(Write::WithdrawOpportunity { id, reason });
                 }
-            };
-            writes.push(write);
+                Err(StoreError::Closed) => return Err(StoreError::Closed),
+                Err(error) => tracing::error!(%error, opportunity = id, "a mark could not be judged"),
+            }
+        }
+        if writes.is_empty() {
+            return Ok(());
         }
         commit_open(engine, writes).await?;
     }
@@ -260,9 +269,15 @@ async fn commit_open(engine: &Engine, writes: Vec<Write>) -> StoreResult<()> {
 async fn evaluate(engine: &Engine, entity: EntityKey, report: &mut Report) -> StoreResult<()> {
     let mut writes = Vec::new();
     for mark in engine.store().open_marks(entity).await? {
-        // What was confirmed before is brought up to date: that its worst day is over does not undo it.
+        // What was confirmed before is brought up to date: that its worst day is over does not undo it. What was
+        // withdrawn comes back if it holds by now.
         if let Judgement::Confirmed(finding) = judge(engine, &mark).await? {
-            writes.push(Write::ConfirmOpportunity { id: mark.opportunity.id, finding: Box::new(finding) });
+            let finding = Box::new(finding);
+            writes.push(if mark.opportunity.status.is_open() {
+                Write::ConfirmOpportunity { id: mark.opportunity.id, finding }
+            } else {
+                Write::PutFinding { finding, quiet_since: None }
+            });
         }
     }
     commit_open(engine, writes).await?;
@@ -301,8 +316,13 @@ async fn put(engine: &Engine, findings: Vec<Finding>, also: Vec<Write>) -> Store
 async fn hold_reviews(engine: &Engine, report: &mut Report) -> StoreResult<()> {
     let due = engine.store().review_queue(true, PageRequest::first(BATCH)).await?;
     for counter in due.items {
-        hold_review(engine, counter).await?;
-        report.reviews += 1;
+        let entity = counter.entity;
+        match hold_review(engine, counter).await {
+            Ok(()) => report.reviews += 1,
+            Err(StoreError::Closed) => return Err(StoreError::Closed),
+            // It stays due; the others are held.
+            Err(error) => tracing::error!(%error, %entity, "a review could not be held"),
+        }
     }
     Ok(())
 }

@@ -128,7 +128,9 @@ pub trait DetectionReads {
     /// When the engine fails.
     async fn unconfirmed_marks(&self, limit: u32) -> StoreResult<Vec<Mark>>;
 
-    /// Open, confirmed opportunities of this entity that a rule in the database can mark.
+    /// Open, confirmed opportunities of this entity that a rule in the database can mark, and slower operations that
+    /// were withdrawn in the last 8 days of the engine's clock: the rule fires on crossing only, so nothing else brings
+    /// those up again when they become worse.
     ///
     /// # Errors
     /// When the engine fails.

@@ -44,6 +44,8 @@ pub struct IntakeBatch {
     pub inbox: Vec<i64>,
     /// Unknown agents and tools register themselves.
     pub auto_register: bool,
+    /// The settings of entities that register themselves.
+    pub defaults: ImprovementConfig,
     /// When agents without a schedule of their own are reviewed.
     pub review: ReviewSchedule,
 }
@@ -117,8 +119,6 @@ pub struct StepReceipt {
     pub entities: Vec<EntityKey>,
     /// Opportunities that were opened.
     pub opened: Vec<i64>,
-    /// Traces whose raw events were deleted.
-    pub pruned: u64,
 }
 
 /// One change. New nouns add variants; no variant is a general "run this SQL".
@@ -208,14 +208,6 @@ pub enum Write {
         name: String,
         /// Its value.
         value: Value,
-    },
-    /// Deletes the raw events of traces that arrived before a moment, the oldest first; tasks, rollups and findings
-    /// stay. How many traces were pruned is in the receipt.
-    PruneEvents {
-        /// Arrived before this.
-        received_before: Time,
-        /// Most traces to prune in this commit.
-        limit: u32,
     },
     /// Moves a row of `event_inbox` that cannot be taken to `event_inbox_rejected`.
     RejectInbox {

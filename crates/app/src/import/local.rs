@@ -87,7 +87,7 @@ async fn store(engine: &Engine, name: &str, chunk: Chunk, teller: &mut Teller) -
     if chunk.events.is_empty() {
         return Ok(());
     }
-    let admission = engine.admit(chunk.events.len()).await;
+    let admission = engine.admit(Engine::weight(&chunk.events)).await;
     let receipt = engine.ingest(admission, chunk.events).await?;
     teller.tally.accepted += receipt.accepted;
     teller.tally.already_known += receipt.duplicates;

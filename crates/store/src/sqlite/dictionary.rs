@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
 use uplift_model::Time;
@@ -13,6 +14,7 @@ use uplift_model::fingerprint::{ErrorTemplate, Fingerprint};
 use uplift_model::policy::ImprovementConfig;
 
 use super::fault::{Fault, corrupt};
+use crate::writes::IntakeBatch;
 
 /// A trace's address: a hash of its environment and key.
 pub(crate) type TraceHash = [u8; 16];
@@ -56,7 +58,6 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
 }
 
 /// An entity as the intake needs it.
-#[derive(Clone)]
 pub(super) struct KnownEntity {
     pub(super) key: EntityKey,
     pub(super) environment: String,
@@ -66,11 +67,14 @@ pub(super) struct KnownEntity {
 /// The caches.
 pub(super) struct Dictionary {
     names: Cache<String, i64>,
-    entities: Cache<EntityName, KnownEntity>,
+    entities: Cache<EntityName, Arc<KnownEntity>>,
+    /// The entity and the trace asked for last: the events of a task come together.
+    last_entity: Option<(EntityName, Arc<KnownEntity>)>,
+    last_trace: Option<(String, String, i64)>,
     traces: Cache<TraceHash, i64>,
     attributes: Cache<TraceHash, i64>,
     errors: Cache<Fingerprint, i64>,
-    ties: HashSet<(EntityKey, EntityKey)>,
+    ties: HashSet<(EntityKey, i64)>,
     /// Where events that know only their task belong: none while no task was ever linked to a trace.
     links: Option<Cache<TraceHash, Option<(i64, String)>>>,
     links_looked_up: bool,
@@ -84,6 +88,8 @@ impl Default for Dictionary {
         Self {
             names: Cache::of(20_000),
             entities: Cache::of(20_000),
+            last_entity: None,
+            last_trace: None,
             traces: Cache::of(100_000),
             attributes: Cache::of(4_000),
             errors: Cache::of(20_000),
@@ -121,7 +127,7 @@ impl Dictionary {
         &mut self,
         connection: &Connection,
         name: &EntityName,
-    ) -> Result<Option<KnownEntity>, Fault> {
+    ) -> Result<Option<Arc<KnownEntity>>, Fault> {
         if let Some(known) = self.entities.get(name) {
             return Ok(Some(known));
         }
@@ -137,13 +143,13 @@ impl Dictionary {
         let Some((entity_id, config)) = found else { return Ok(None) };
         let config = serde_json::from_str(&config).map_err(|error| corrupt("improvement_config", error))?;
         let key = EntityKey::new(name.entity_type, entity_id);
-        let known = KnownEntity { key, environment: name.environment.clone(), config };
-        self.entities.put(name.clone(), known.clone());
+        let known = Arc::new(KnownEntity { key, environment: name.environment.clone(), config });
+        self.entities.put(name.clone(), Arc::clone(&known));
         Ok(Some(known))
     }
 
     /// The settings of an entity that was named by its key, if it exists.
-    pub(super) fn entity_by_key(connection: &Connection, key: EntityKey) -> Result<Option<KnownEntity>, Fault> {
+    pub(super) fn entity_by_key(connection: &Connection, key: EntityKey) -> Result<Option<Arc<KnownEntity>>, Fault> {
         let found: Option<(String, String)> = connection
             .prepare_cached(
                 "SELECT environment, improvement_config FROM entities WHERE entity_type = ?1 AND entity_id = ?2",
@@ -153,7 +159,7 @@ impl Dictionary {
         found
             .map(|(environment, config)| {
                 let config = serde_json::from_str(&config).map_err(|error| corrupt("improvement_config", error))?;
-                Ok(KnownEntity { key, environment, config })
+                Ok(Arc::new(KnownEntity { key, environment, config }))
             })
             .transpose()
     }
@@ -165,7 +171,7 @@ impl Dictionary {
         name: &EntityName,
         config: &ImprovementConfig,
         at: Time,
-    ) -> Result<KnownEntity, Fault> {
+    ) -> Result<Arc<KnownEntity>, Fault> {
         // Those that come with Uplift have numbers of their own, far above.
         let entity_id: i64 = connection
             .prepare_cached(
@@ -180,14 +186,15 @@ impl Dictionary {
             )?
             .execute((name.entity_type.as_str(), entity_id, &name.environment, &name.name, text, at.micros()))?;
         let key = EntityKey::new(name.entity_type, entity_id);
-        let known = KnownEntity { key, environment: name.environment.clone(), config: config.clone() };
-        self.entities.put(name.clone(), known.clone());
+        let known = Arc::new(KnownEntity { key, environment: name.environment.clone(), config: config.clone() });
+        self.entities.put(name.clone(), Arc::clone(&known));
         Ok(known)
     }
 
     /// Forgets what is cached of entities: their settings have changed.
     pub(super) fn forget_entities(&mut self) {
         self.entities = Cache::of(20_000);
+        self.last_entity = None;
     }
 
     /// The tool of this name, registered if need be, and the tie that `agent` uses it.
@@ -196,28 +203,29 @@ impl Dictionary {
         connection: &Connection,
         agent: EntityKey,
         environment: &str,
-        tool: &str,
-        at: Time,
+        (tool_no, tool): (i64, &str),
+        batch: &IntakeBatch,
     ) -> Result<(), Fault> {
+        if !self.ties.insert((agent, tool_no)) {
+            return Ok(());
+        }
         let name =
             EntityName { environment: environment.to_owned(), entity_type: EntityType::Tool, name: tool.to_owned() };
         let known = match self.entity(connection, &name)? {
             Some(known) => known,
-            None => self.add_entity(connection, &name, &ImprovementConfig::default(), at)?,
+            None => self.add_entity(connection, &name, &batch.defaults, batch.received_at)?,
         };
-        if self.ties.insert((agent, known.key)) {
-            connection
-                .prepare_cached(
-                    "INSERT INTO entity_relationships (from_type, from_id, kind, to_type, to_id, strength, source)
-                     VALUES (?1, ?2, 'uses', ?3, ?4, 1.0, 'learnt') ON CONFLICT DO NOTHING",
-                )?
-                .execute((
-                    agent.entity_type.as_str(),
-                    agent.entity_id,
-                    known.key.entity_type.as_str(),
-                    known.key.entity_id,
-                ))?;
-        }
+        connection
+            .prepare_cached(
+                "INSERT INTO entity_relationships (from_type, from_id, kind, to_type, to_id, strength, source)
+                 VALUES (?1, ?2, 'uses', ?3, ?4, 1.0, 'learnt') ON CONFLICT DO NOTHING",
+            )?
+            .execute((
+                agent.entity_type.as_str(),
+                agent.entity_id,
+                known.key.entity_type.as_str(),
+                known.key.entity_id,
+            ))?;
         Ok(())
     }
 
@@ -243,22 +251,24 @@ impl Dictionary {
     }
 
     /// The number of a trace, written if need be.
-    pub(super) fn trace(
-        &mut self,
-        connection: &Connection,
-        environment: &str,
-        key: &str,
-        at: Time,
-    ) -> Result<i64, Fault> {
+    pub(super) fn trace(&mut self, connection: &Connection, environment: &str, key: &str) -> Result<i64, Fault> {
+        let last = self.last_trace.as_ref().filter(|(place, name, _)| name == key && place == environment);
+        if let Some((_, _, number)) = last {
+            return Ok(*number);
+        }
+        let number = self.trace_anew(connection, environment, key)?;
+        self.last_trace = Some((environment.to_owned(), key.to_owned(), number));
+        Ok(number)
+    }
+
+    fn trace_anew(&mut self, connection: &Connection, environment: &str, key: &str) -> Result<i64, Fault> {
         if let Some(number) = self.find_trace(connection, environment, key)? {
             return Ok(number);
         }
         let hash = trace_hash(environment, key);
         let number = connection
-            .prepare_cached(
-                "INSERT INTO traces (trace_hash, trace_key, environment, received_at) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .insert((&hash[..], key, environment, at.micros()))?;
+            .prepare_cached("INSERT INTO traces (trace_hash, trace_key, environment) VALUES (?1, ?2, ?3)")?
+            .insert((&hash[..], key, environment))?;
         self.traces.put(hash, number);
         Ok(number)
     }
@@ -329,13 +339,24 @@ impl Dictionary {
         Ok(number)
     }
 
-    /// Stores a text and returns its number. Texts are only appended.
-    pub(super) fn body(&mut self, connection: &Connection, content: &str) -> Result<i64, Fault> {
-        let number = next(&mut self.next_body, connection, "SELECT coalesce(max(body_no), 0) + 1 FROM bodies")?;
+    /// The number the next text gets. Texts are only appended.
+    pub(super) fn next_body(&mut self, connection: &Connection) -> Result<i64, Fault> {
+        if let Some(number) = self.next_body {
+            return Ok(number);
+        }
+        let number =
+            connection.query_row("SELECT coalesce(max(body_no), 0) + 1 FROM bodies", [], |row| row.get(0))?;
+        self.next_body = Some(number);
+        Ok(number)
+    }
+
+    /// Stores a text under the [next number](Self::next_body).
+    pub(super) fn add_body(&mut self, connection: &Connection, number: i64, content: &str) -> Result<(), Fault> {
         connection
             .prepare_cached("INSERT INTO bodies (body_no, content) VALUES (?1, ?2)")?
             .execute((number, content))?;
-        Ok(number)
+        self.next_body = Some(number + 1);
+        Ok(())
     }
 
     /// Stores attributes and returns their number. The events of a task mostly share theirs: what was stored lately
@@ -345,22 +366,19 @@ impl Dictionary {
         if let Some(number) = self.attributes.get(&hash) {
             return Ok(number);
         }
-        let query = "SELECT coalesce(max(attributes_no), 0) + 1 FROM attribute_sets";
-        let number = next(&mut self.next_attributes, connection, query)?;
+        let number = match self.next_attributes {
+            Some(number) => number,
+            None => {
+                connection.query_row("SELECT coalesce(max(attributes_no), 0) + 1 FROM attribute_sets", [], |row| {
+                    row.get(0)
+                })?
+            }
+        };
+        self.next_attributes = Some(number + 1);
         connection
             .prepare_cached("INSERT INTO attribute_sets (attributes_no, attributes) VALUES (?1, ?2)")?
             .execute((number, attributes))?;
         self.attributes.put(hash, number);
         Ok(number)
     }
-}
-
-/// Counts up from what is stored.
-fn next(counter: &mut Option<i64>, connection: &Connection, query: &str) -> Result<i64, Fault> {
-    let number = match *counter {
-        Some(number) => number,
-        None => connection.query_row(query, [], |row| row.get(0))?,
-    };
-    *counter = Some(number + 1);
-    Ok(number)
 }

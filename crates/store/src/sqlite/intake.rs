@@ -1,12 +1,12 @@
 //! Events in: stored once, folded into tasks and rollups, all in the writer's transaction.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{CachedStatement, Connection, ToSql};
-use uplift_model::entity::EntityKey;
+use uplift_model::entity::{EntityKey, check_name};
 use uplift_model::event::{EntityRef, Event, PreparedEvent};
-use uplift_model::policy::ImprovementConfig;
 use uplift_model::rollup::OperationDelta;
 use uplift_model::task::{OutcomeRule, TaskDelta};
 use uplift_model::{EntityType, Hour};
@@ -27,7 +27,7 @@ struct Placed<'b> {
     index: usize,
     prepared: &'b PreparedEvent,
     trace_no: i64,
-    entity: KnownEntity,
+    entity: Arc<KnownEntity>,
 }
 
 /// What the new events of a batch add up to. Sorted maps: the trees are then written in key order.
@@ -56,11 +56,11 @@ pub(super) fn commit(
     let mut sums = Sums::default();
     let mut insert = connection.prepare_cached(INSERT)?;
     for event in &placed {
-        if insert_event(connection, dictionary, &mut insert, event)? {
+        if let Some(numbers) = insert_event(connection, dictionary, &mut insert, event)? {
             receipt.accepted += 1;
             sums.link(connection, dictionary, event)?;
-            sums.add(connection, dictionary, event)?;
-            learn(connection, dictionary, batch, event)?;
+            sums.add(connection, dictionary, event, numbers.attributes)?;
+            learn(connection, dictionary, batch, event, numbers.tool)?;
         } else if stored_digest(connection, event)? == event.prepared.digest {
             receipt.duplicates += 1;
         } else {
@@ -129,7 +129,7 @@ fn place<'b>(
             }
         };
         // An entity named by its key brings its environment along, whatever the event says.
-        let trace_no = dictionary.trace(connection, &entity.environment, &event.trace_key(), batch.received_at)?;
+        let trace_no = dictionary.trace(connection, &entity.environment, &event.trace_key())?;
         placed.push(Placed { index, prepared, trace_no, entity });
     }
     Ok(placed)
@@ -140,35 +140,38 @@ fn resolve(
     dictionary: &mut Dictionary,
     batch: &IntakeBatch,
     event: &Event,
-) -> Result<Result<KnownEntity, RefusalReason>, Fault> {
+) -> Result<Result<Arc<KnownEntity>, RefusalReason>, Fault> {
     Ok(match &event.entity {
         EntityRef::Key(key) => Dictionary::entity_by_key(connection, *key)?
             .ok_or_else(|| RefusalReason::UnknownEntity { entity: key.to_string() }),
         EntityRef::Name(name) => match dictionary.entity(connection, name)? {
             Some(known) => Ok(known),
             None if batch.auto_register => {
-                Ok(dictionary.add_entity(connection, name, &ImprovementConfig::default(), batch.received_at)?)
+                Ok(dictionary.add_entity(connection, name, &batch.defaults, batch.received_at)?)
             }
             None => Err(RefusalReason::NotRegistered { entity: format!("{} `{}`", name.entity_type, name.name) }),
         },
     })
 }
 
-/// Writes one event; false where its identity is taken.
+/// What an event's names were resolved to.
+struct Numbers {
+    tool: Option<i64>,
+    attributes: Option<i64>,
+}
+
+/// Writes one event; none where its identity is taken.
 fn insert_event(
     connection: &Connection,
     dictionary: &mut Dictionary,
     insert: &mut CachedStatement<'_>,
     placed: &Placed<'_>,
-) -> Result<bool, Fault> {
+) -> Result<Option<Numbers>, Fault> {
     let event = &placed.prepared.event;
-    if exists(connection, placed)? {
-        return Ok(false);
-    }
     let tool = event.tool.as_deref().map(|tool| dictionary.name(connection, tool)).transpose()?;
     let error_type = event.error_type.as_deref().map(|kind| dictionary.name(connection, kind)).transpose()?;
     let error_no = placed.prepared.error.as_ref().map(|group| dictionary.error(connection, group)).transpose()?;
-    let body_no = event.content.as_deref().map(|content| dictionary.body(connection, content)).transpose()?;
+    let body_no = event.content.as_ref().map(|_| dictionary.next_body(connection)).transpose()?;
     let attributes_no =
         event.attributes.as_deref().map(|text| dictionary.attributes(connection, text)).transpose()?;
     let exposures = if event.exposures.is_empty() {
@@ -202,7 +205,13 @@ fn insert_event(
         exposures,
         placed.prepared.digest,
     ])?;
-    Ok(rows == 1)
+    if rows == 0 {
+        return Ok(None);
+    }
+    if let (Some(number), Some(content)) = (body_no, &event.content) {
+        dictionary.add_body(connection, number, content)?;
+    }
+    Ok(Some(Numbers { tool, attributes: attributes_no }))
 }
 
 /// A count as SQLite's signed integer; what is beyond it saturates.
@@ -213,12 +222,6 @@ impl ToSql for Count {
         let count = self.0.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         Ok(ToSqlOutput::Owned(count.into()))
     }
-}
-
-fn exists(connection: &Connection, placed: &Placed<'_>) -> Result<bool, Fault> {
-    Ok(connection
-        .prepare_cached("SELECT 1 FROM event_rows WHERE trace_no = ?1 AND id = ?2")?
-        .exists((placed.trace_no, &placed.prepared.event.id))?)
 }
 
 fn stored_digest(connection: &Connection, placed: &Placed<'_>) -> Result<i64, Fault> {
@@ -233,11 +236,11 @@ fn learn(
     dictionary: &mut Dictionary,
     batch: &IntakeBatch,
     placed: &Placed<'_>,
+    tool_no: Option<i64>,
 ) -> Result<(), Fault> {
-    let event = &placed.prepared.event;
-    match &event.tool {
-        Some(tool) if batch.auto_register && uplift_model::entity::check_name(tool).is_ok() => {
-            dictionary.learn_tool(connection, placed.entity.key, &event.environment, tool, batch.received_at)
+    match placed.prepared.event.tool.as_deref().zip(tool_no) {
+        Some((tool, tool_no)) if batch.auto_register && check_name(tool).is_ok() => {
+            dictionary.learn_tool(connection, placed.entity.key, &placed.entity.environment, (tool_no, tool), batch)
         }
         _ => Ok(()),
     }
@@ -270,12 +273,11 @@ impl Sums {
         connection: &Connection,
         dictionary: &mut Dictionary,
         placed: &Placed<'_>,
+        attributes_no: Option<i64>,
     ) -> Result<(), Fault> {
         let event = &placed.prepared.event;
         let entity = placed.entity.key;
         let rule = placed.entity.config.outcome.as_ref().unwrap_or(&OutcomeRule::Status);
-        let attributes_no =
-            event.attributes.as_deref().map(|text| dictionary.attributes(connection, text)).transpose()?;
         let fold =
             TaskFold { delta: TaskDelta::of(event, entity, rule), attributes_no, pseudo: event.is_outside_tasks() };
         self.tasks.entry(home(connection, dictionary, placed)?).or_default().merge(fold);

@@ -44,7 +44,10 @@ impl Pool {
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             result
         });
-        task.await.unwrap_or(Err(StoreError::Closed))
+        task.await.unwrap_or_else(|error| {
+            let panicked = StoreError::Engine { context, reason: "it panicked".to_owned() };
+            Err(if error.is_panic() { panicked } else { StoreError::Closed })
+        })
     }
 
     /// Closes the idle connections.

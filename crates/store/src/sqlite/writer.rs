@@ -24,8 +24,10 @@ const QUEUE: usize = 256;
 const EVENTS_PER_COMMIT: usize = 8_000;
 /// The WAL is written back in the background from this size on, bytes.
 const PASSIVE_CHECKPOINT_BYTES: u64 = 16 << 20;
-/// The writer pauses to start the WAL anew from this size on, bytes.
-const RESTART_CHECKPOINT_BYTES: u64 = 256 << 20;
+/// The writer pauses to empty the WAL from this size on, bytes.
+const EMPTY_WAL_BYTES: u64 = 256 << 20;
+/// How much the WAL may grow after a reader kept it from being emptied, before that is tried again, bytes.
+const RETRY_WAL_BYTES: u64 = 32 << 20;
 /// How often the background looks at the WAL's size.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -68,7 +70,7 @@ impl Writer {
             None => None,
         };
         let wal = file.as_deref().map(SqliteStore::wal_path);
-        let state = State { connection, dictionary: Dictionary::default(), place, wal };
+        let state = State { connection, dictionary: Dictionary::default(), place, wal, wal_retry_bytes: 0 };
         std::thread::Builder::new().name("uplift-writer".into()).spawn(move || state.run(inbox)).map_err(spawn)?;
         Ok(Self { requests, stop, checkpointer: Mutex::new(checkpointer) })
     }
@@ -124,6 +126,7 @@ struct State {
     dictionary: Dictionary,
     place: String,
     wal: Option<PathBuf>,
+    wal_retry_bytes: u64,
 }
 
 /// An answer that waits for the commit.
@@ -141,6 +144,14 @@ impl Answer {
             Self::Step(to, result) => drop(to.send(commit.map_err(Clone::clone).and(result))),
         }
     }
+}
+
+/// A panic in one request must not end the only thread that writes: it becomes that request's error.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let reason = "it panicked; nothing of it was written".to_owned();
+        Err(StoreError::Engine { context: "writing", reason }.into())
+    })
 }
 
 impl State {
@@ -204,7 +215,7 @@ impl State {
         for answer in answers {
             answer.send(fate.as_ref().copied());
         }
-        self.restart_long_wal();
+        self.empty_long_wal();
         left
     }
 
@@ -222,7 +233,7 @@ impl State {
             .connection
             .execute_batch("SAVEPOINT request")
             .map_err(Fault::from)
-            .and_then(|()| work(self))
+            .and_then(|()| guarded(|| work(self)))
             .and_then(|value| Ok(self.connection.execute_batch("RELEASE request").map(|()| value)?));
         result.map_err(|fault| {
             let error = fault.into_store(&self.place, "writing");
@@ -253,15 +264,29 @@ impl State {
         }
     }
 
-    /// Pauses to start the WAL anew where the background could not keep up.
-    fn restart_long_wal(&self) {
+    /// Pauses to empty the WAL where the background could not keep up. Never waits for a reader: one that is in the
+    /// middle of something leaves it for the next time.
+    fn empty_long_wal(&mut self) {
         let Some(wal) = &self.wal else { return };
-        if wal.metadata().map_or(0, |meta| meta.len()) < RESTART_CHECKPOINT_BYTES {
+        let bytes = wal.metadata().map_or(0, |meta| meta.len());
+        if bytes < EMPTY_WAL_BYTES || bytes < self.wal_retry_bytes {
             return;
         }
-        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())) {
-            tracing::warn!(%error, "the write-ahead log is long and could not be restarted");
+        let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+        });
+        if let Err(error) = self.connection.busy_timeout(super::BUSY_TIMEOUT) {
+            tracing::warn!(%error, "the busy timeout could not be set");
         }
+        self.wal_retry_bytes = match emptied {
+            Ok(0) => 0,
+            // A reader was in the way: not worth another try at the very next commit.
+            Ok(_) => bytes + RETRY_WAL_BYTES,
+            Err(error) => {
+                tracing::warn!(%error, "the write-ahead log is long and could not be emptied");
+                bytes + RETRY_WAL_BYTES
+            }
+        };
     }
 
     fn finish(&self) {

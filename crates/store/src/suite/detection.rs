@@ -69,8 +69,8 @@ pub async fn late_errors_cross_a_window(store: Subject) {
     assert_eq!(mark.marked_hour, rollup(10));
 }
 
-/// Only a crossing marks: a problem that was set aside does not come back with its next error, but with its next
-/// episode.
+/// What a person set aside stays away for the quiet time; after that it comes back with its next episode, for only a
+/// crossing marks.
 pub async fn what_was_dismissed_stays_away_for_the_episode(store: Subject) {
     take(&*store, errors(0, 0..6)).await;
     let id = marks(&*store).await[0].opportunity.id;
@@ -80,6 +80,12 @@ pub async fn what_was_dismissed_stays_away_for_the_episode(store: Subject) {
     take(&*store, errors(3, 7..9)).await;
     assert!(marks(&*store).await.is_empty());
     take(&*store, errors(72, 9..15)).await;
+    assert!(marks(&*store).await.is_empty());
+    let loud = DetectionPolicy { dismissed_quiet_days: 0, ..DetectionPolicy::default() };
+    step(&*store, vec![Write::SetDetection(loud)]).await.unwrap();
+    take(&*store, errors(72, 15..16)).await;
+    assert!(marks(&*store).await.is_empty());
+    take(&*store, errors(144, 16..22)).await;
     let again = marks(&*store).await;
     assert_eq!((again.len(), all(&*store).await.len()), (1, 2));
     assert_ne!(again[0].opportunity.id, id);

@@ -136,6 +136,7 @@ pub fn batch(events: Vec<Event>) -> IntakeBatch {
         received_at: latest.plus_hours(1),
         inbox: Vec::new(),
         auto_register: true,
+        defaults: uplift_model::policy::ImprovementConfig::default(),
         review: ReviewSchedule::default(),
     }
 }

@@ -59,6 +59,11 @@ fn the_error_rule_fires_on_crossing_only() {
     connection.execute(ERRORS, [100, 1]).unwrap();
     connection.execute(ERRORS, [101, 1]).unwrap();
     assert_eq!(opportunities(&connection), 1);
+    // What a person dismissed stays quiet, even when it crosses anew; after that time it does not.
+    connection.execute(ERRORS, [200, 6]).unwrap();
+    assert_eq!(opportunities(&connection), 1);
+    connection.execute("UPDATE rollup_errors SET n = 0 WHERE hour = 200", []).unwrap();
+    connection.execute("UPDATE engine_clock SET now_us = now_us + 31 * 86400000000", []).unwrap();
     // A late hour that lifts another window over the threshold.
     connection.execute(ERRORS, [200, 3]).unwrap();
     connection.execute(ERRORS, [180, 3]).unwrap();

@@ -1,4 +1,5 @@
-//! A slower operation: confirms or withdraws what the rule in the database marked, and watches online.
+//! A slower operation: confirms or withdraws what the rule in the database marked. `e_detector` is the online detector
+//! for single calls; nothing in the watch runs it yet.
 
 pub mod baseline;
 pub mod e_detector;

@@ -42,7 +42,14 @@ impl DetectionReads for SqliteStore {
             let sql = format!(
                 "{SELECT} WHERE o.entity_type = ?1 AND o.entity_id = ?2
                     AND o.kind IN ('recurring_error', 'performance_degradation')
-                    AND o.status IN ('pending', 'in_progress') AND o.confirmed = 1 ORDER BY o.id"
+                    AND ((o.status IN ('pending', 'in_progress') AND o.confirmed = 1)
+                        OR (o.withdrawn = 1 AND o.kind = 'performance_degradation'
+                            AND o.updated_at > (SELECT now_us FROM engine_clock) - 691200000000
+                            AND NOT EXISTS (SELECT 1 FROM optimization_opportunities AS later
+                                WHERE later.entity_type = o.entity_type AND later.entity_id = o.entity_id
+                                AND later.kind = o.kind AND later.fingerprint = o.fingerprint
+                                AND later.id > o.id)))
+                    ORDER BY o.id"
             );
             list::all(connection, "an opportunity", &sql, (entity.entity_type.as_str(), entity.entity_id), mark)
         })

@@ -7,9 +7,9 @@ mod records;
 use rusqlite::{Connection, OptionalExtension};
 use uplift_model::Time;
 use uplift_model::entity::EntityKey;
-use uplift_model::opportunity::OpportunityStatus;
 use uplift_model::policy::DetectionPolicy;
 use uplift_model::rollup::LN_SCALE;
+use uplift_model::time::MICROS_PER_DAY;
 
 use super::dictionary::Dictionary;
 use super::fault::{Fault, corrupt};
@@ -81,9 +81,7 @@ impl Step<'_> {
             Write::PointRevision { entity, revision } => self.point_revision(*entity, revision),
             Write::PutFinding { finding, quiet_since } => self.put_finding(finding, *quiet_since),
             Write::ConfirmOpportunity { id, finding } => self.confirm(*id, finding),
-            Write::WithdrawOpportunity { id, reason } => {
-                self.close(*id, OpportunityStatus::Dismissed, &format!("withdrawn: {reason}"))
-            }
+            Write::WithdrawOpportunity { id, reason } => self.withdraw(*id, reason),
             Write::WithdrawUnfound { entity, kinds, found } => self.withdraw_unfound(*entity, kinds, found),
             Write::CloseOpportunity { id, status, reason } => self.close(*id, *status, reason),
             Write::RecordReview(review) => self.record_review(review),
@@ -91,7 +89,6 @@ impl Step<'_> {
             Write::ResolveAlertsExcept(alerts) => self.resolve_except(alerts),
             Write::SetDetection(policy) => self.set_detection(policy),
             Write::SetSetting { name, value } => self.set_setting(name, &value.to_string()),
-            Write::PruneEvents { received_before, limit } => self.prune(*received_before, *limit),
             Write::RejectInbox { seq, reason } => reject_inbox(self.connection, *seq, reason, self.at.micros()),
             Write::Tick => move_clock(self.connection, self.dictionary, self.at.micros()),
         }
@@ -102,33 +99,15 @@ impl Step<'_> {
         self.connection
             .prepare_cached(
                 "UPDATE detection_settings SET error_threshold = ?1, degradation_ratio = ?2, degradation_ln = ?3,
-                    baseline_minimum = ?4",
+                    baseline_minimum = ?4, quiet_us = ?5",
             )?
             .execute((
                 policy.error_threshold,
                 ratio,
                 (ratio.ln() * LN_SCALE).round() as i64,
                 policy.baseline_minimum,
+                i64::from(policy.dismissed_quiet_days) * MICROS_PER_DAY,
             ))?;
-        Ok(())
-    }
-
-    fn prune(&mut self, received_before: Time, limit: u32) -> Result<(), Fault> {
-        let mut old = self
-            .connection
-            .prepare_cached("SELECT trace_no FROM traces WHERE received_at < ?1 ORDER BY received_at LIMIT ?2")?;
-        let traces: Vec<i64> =
-            old.query_map((received_before.micros(), limit), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        for trace_no in &traces {
-            for sql in [
-                "DELETE FROM bodies WHERE body_no IN (SELECT body_no FROM event_rows WHERE trace_no = ?1)",
-                "DELETE FROM event_rows WHERE trace_no = ?1",
-                "UPDATE traces SET received_at = NULL WHERE trace_no = ?1",
-            ] {
-                self.connection.prepare_cached(sql)?.execute([trace_no])?;
-            }
-        }
-        self.receipt.pruned += traces.len() as u64;
         Ok(())
     }
 

@@ -37,7 +37,7 @@ impl Step<'_> {
                 .connection
                 .prepare_cached(
                     "SELECT 1 FROM optimization_opportunities WHERE entity_type = ?1 AND entity_id = ?2 AND kind = ?3
-                     AND fingerprint = ?4 AND status = 'dismissed' AND updated_at >= ?5",
+                     AND fingerprint = ?4 AND status = 'dismissed' AND withdrawn = 0 AND updated_at >= ?5",
                 )?
                 .exists((key.0, key.1, key.2, key.3, since.micros()))?;
             if dismissed {
@@ -70,10 +70,10 @@ impl Step<'_> {
         Ok(self
             .connection
             .prepare_cached(
-                "UPDATE optimization_opportunities SET status = 'pending', resolution = NULL
+                "UPDATE optimization_opportunities SET status = 'pending', resolution = NULL, withdrawn = 0
                  WHERE id = (SELECT max(id) FROM optimization_opportunities WHERE entity_type = ?1 AND entity_id = ?2
                     AND kind = ?3 AND fingerprint = ?4)
-                 AND status = 'dismissed' AND resolution LIKE 'withdrawn: %'
+                 AND status = 'dismissed' AND withdrawn = 1
                  RETURNING id",
             )?
             .query_row(
@@ -99,7 +99,7 @@ impl Step<'_> {
         self.connection
             .prepare_cached(
                 "UPDATE optimization_opportunities
-                 SET status = 'dismissed', resolution = 'withdrawn: no longer found', updated_at = ?3
+                 SET status = 'dismissed', resolution = 'withdrawn: no longer found', withdrawn = 1, updated_at = ?3
                  WHERE entity_type = ?1 AND entity_id = ?2 AND status = 'pending'
                  AND source IN ('monitor', 'pattern', 'review')
                  AND kind IN (SELECT value FROM json_each(?4))
@@ -153,6 +153,15 @@ impl Step<'_> {
     pub(super) fn confirm(&mut self, id: i64, finding: &Finding) -> Result<(), Fault> {
         self.require_open(id)?;
         self.update_opportunity(id, finding)
+    }
+
+    /// Closes an opportunity as withdrawn: Uplift's own word, which a later finding may take back.
+    pub(super) fn withdraw(&mut self, id: i64, reason: &str) -> Result<(), Fault> {
+        self.close(id, OpportunityStatus::Dismissed, &format!("withdrawn: {reason}"))?;
+        self.connection
+            .prepare_cached("UPDATE optimization_opportunities SET withdrawn = 1 WHERE id = ?1")?
+            .execute([id])?;
+        Ok(())
     }
 
     pub(super) fn close(&mut self, id: i64, status: OpportunityStatus, reason: &str) -> Result<(), Fault> {

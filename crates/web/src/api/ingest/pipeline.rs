@@ -17,6 +17,13 @@ use crate::wire::ingest::{IngestReport, Rejected};
 /// sent, so the numbers that entities get, and which of two conflicting events stands, do not depend on chance.
 const MAX_IN_FLIGHT: usize = 1;
 
+/// A chunk is handed on from this much text on, however few events it has, bytes.
+const CHUNK_BYTES: usize = 4 << 20;
+
+fn text_bytes(event: &Event) -> usize {
+    event.content.as_ref().map_or(0, String::len) + event.attributes.as_ref().map_or(0, String::len)
+}
+
 /// A chunk that is being committed: where its events stand, and the work.
 type InFlight = (Vec<(Place, String)>, JoinHandle<StoreResult<IntakeReceipt>>);
 
@@ -26,6 +33,7 @@ pub(super) struct Pipeline {
     chunk_events: usize,
     max_reported: usize,
     chunk: Vec<Event>,
+    chunk_bytes: usize,
     places: Vec<(Place, String)>,
     in_flight: VecDeque<InFlight>,
     admitted_before: bool,
@@ -41,6 +49,7 @@ impl Pipeline {
             chunk_events: limits.chunk_events,
             max_reported: limits.max_reported_rejections,
             chunk: Vec::new(),
+            chunk_bytes: 0,
             places: Vec::new(),
             in_flight: VecDeque::new(),
             admitted_before: false,
@@ -67,8 +76,9 @@ impl Pipeline {
             match item {
                 Item::Event(decoded) => {
                     self.places.push((decoded.place, decoded.event.id.clone()));
+                    self.chunk_bytes += text_bytes(&decoded.event);
                     self.chunk.push(decoded.event);
-                    if self.chunk.len() >= self.chunk_events {
+                    if self.chunk.len() >= self.chunk_events || self.chunk_bytes >= CHUNK_BYTES {
                         self.flush().await?;
                     }
                 }
@@ -89,10 +99,11 @@ impl Pipeline {
         if self.chunk.is_empty() {
             return Ok(());
         }
-        let admission = self.admission(self.chunk.len()).await?;
+        let admission = self.admission(Engine::weight(&self.chunk)).await?;
         while self.in_flight.len() >= MAX_IN_FLIGHT {
             self.settle().await?;
         }
+        self.chunk_bytes = 0;
         let (events, engine) = (std::mem::take(&mut self.chunk), self.engine.clone());
         // A task of its own, so that it is committed while the next chunk is decoded.
         let work = tokio::spawn(async move { engine.ingest(admission, events).await });
