@@ -1,0 +1,3 @@
+//! Every configurable number of Uplift, with its default.
+
+pub mod trial;
