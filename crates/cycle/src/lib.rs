@@ -3,4 +3,6 @@
 //! A step takes model types and gives model types, and never imports another step; all may use [`stats`].
 #![forbid(unsafe_code)]
 
+pub mod decide;
+pub mod monitor;
 pub mod stats;

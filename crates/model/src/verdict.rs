@@ -45,12 +45,14 @@ pub enum Summary {
 /// Probabilities of data at least as extreme at a single, planned look; each one-sided except `differs`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct FixedLook {
-    /// Against "not worse" (amounts: not worse than the least effect that counts).
+    /// Against "not worse"; 1 for an amount that is not clearly worse by the least ratio that counts.
     pub harm: f64,
     /// Against "not better".
     pub better: f64,
     /// Against "worse by the margin or more".
     pub not_worse: f64,
+    /// Against "worse by twice the margin or more".
+    pub not_much_worse: f64,
     /// Two-sided, against "equal".
     pub differs: f64,
 }
@@ -64,6 +66,8 @@ pub struct LogEvidence {
     pub better: f64,
     /// Against "worse by the margin or more".
     pub not_worse: f64,
+    /// Against "worse by twice the margin or more".
+    pub not_much_worse: f64,
 }
 
 /// What is known of one metric.
@@ -125,7 +129,7 @@ pub struct Coverage {
 /// Evidence of all metrics together against the candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Combined {
-    /// Natural logarithm of the combined e-value.
+    /// Natural logarithm of the combined e-value; amounts count where they are worse by the least ratio that matters.
     pub log_evidence: f64,
     /// The same without the metrics that are only costs.
     pub log_evidence_without_costs: f64,
@@ -146,6 +150,10 @@ pub enum Phase {
 }
 
 /// What a look found: the complete input of a decision.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, each named on the wire"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Findings {
     /// Time of the look, microseconds since the Unix epoch.
@@ -174,6 +182,8 @@ pub struct Findings {
     pub combined: Combined,
     /// Weighted mean of the effects of the metrics that play a part.
     pub effectiveness: Interval,
+    /// The effectiveness with each effect shrunk by how unsure it is: whether costs are paid for.
+    pub balance: f64,
     /// Metric by metric.
     pub metrics: Vec<MetricFinding>,
     /// True when control fell below its own history after the start: the ramp should hold.

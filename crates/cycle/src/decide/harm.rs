@@ -1,0 +1,87 @@
+//! Reasons to roll back.
+
+use uplift_model::metric::Roles;
+use uplift_model::policy::trial::TrialPolicy;
+use uplift_model::verdict::{Decision, Findings, MetricFinding, Next, Phase, Reason};
+
+use super::Ruling;
+
+pub(super) fn rule(findings: &Findings, policy: &TrialPolicy) -> Option<Ruling> {
+    let rollback = |reason, metrics| {
+        Some(Ruling::new(Decision::Rollback, Next::Rollback, reason).because_of(metrics))
+    };
+    if let Some(metrics) = by_evidence(findings) {
+        return rollback(Reason::CombinedEvidence, metrics);
+    }
+    let horizon = findings.phase == Phase::FirstHorizon && !findings.watch_only;
+    if horizon && let Some(metrics) = at_horizon(findings, policy) {
+        return rollback(Reason::HarmAtHorizon, metrics);
+    }
+    if findings.phase != Phase::Early && below_threshold(findings, policy) {
+        return rollback(Reason::EffectivenessBelowThreshold, worst(findings));
+    }
+    None
+}
+
+/// The combined evidence. If it takes the costs to reach the threshold, they count only while the whole is worse: a
+/// change may be paid for.
+fn by_evidence(findings: &Findings) -> Option<Vec<String>> {
+    let combined = &findings.combined;
+    if combined.log_evidence < combined.log_threshold {
+        return None;
+    }
+    let by_costs_alone = combined.log_evidence_without_costs < combined.log_threshold;
+    if by_costs_alone && findings.balance >= 0.0 {
+        return None;
+    }
+    let largest = findings
+        .metrics
+        .iter()
+        .map(|finding| finding.evidence_share)
+        .fold(0.0, f64::max);
+    Some(names(findings, |finding| {
+        finding.evidence_share > 0.0 && finding.evidence_share >= 0.5 * largest
+    }))
+}
+
+/// The one planned look for harm, its level shared by all metrics that play a part.
+fn at_horizon(findings: &Findings, policy: &TrialPolicy) -> Option<Vec<String>> {
+    let tested = findings
+        .metrics
+        .iter()
+        .filter(|finding| finding.roles.any())
+        .count()
+        .max(1);
+    let level = policy.horizon_alpha / tested as f64;
+    let harmful = names(findings, |finding| {
+        let worse =
+            finding.fixed.is_some_and(|look| look.harm <= level) && finding.effect.estimate < 0.0;
+        let paid_for = is_only_cost(finding.roles) && findings.balance >= 0.0;
+        finding.roles.any() && worse && !paid_for
+    });
+    (!harmful.is_empty()).then_some(harmful)
+}
+
+fn below_threshold(findings: &Findings, policy: &TrialPolicy) -> bool {
+    let whole = &findings.effectiveness;
+    whole.estimate < policy.rollback_threshold && whole.high < 0.0
+}
+
+fn worst(findings: &Findings) -> Vec<String> {
+    names(findings, |finding| {
+        finding.weight > 0.0 && finding.effect.estimate < 0.0
+    })
+}
+
+fn names(findings: &Findings, which: impl Fn(&MetricFinding) -> bool) -> Vec<String> {
+    findings
+        .metrics
+        .iter()
+        .filter(|finding| which(finding))
+        .map(|finding| finding.name.clone())
+        .collect()
+}
+
+pub(super) fn is_only_cost(roles: Roles) -> bool {
+    roles.cost && !roles.goal && !roles.guardrail
+}

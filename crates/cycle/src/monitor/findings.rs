@@ -1,0 +1,425 @@
+//! Everything a look has to say, metric by metric.
+
+use uplift_model::metric::{Direction, Measure};
+use uplift_model::trial::{Comparison, TrialKind};
+use uplift_model::verdict::{
+    Allocation, Combined, Coverage, Findings, FixedLook, Interval, LogEvidence, Method,
+    MetricFinding, Phase, Summary,
+};
+
+use super::contrast::{Contrast, contrast, theta_at_margin};
+use super::evidence::{self, combined, mixed};
+use super::needed;
+use super::plan::{Form, Plan, Signal, Source};
+use super::state::{Arms, State};
+use crate::stats::combine::ln_sum;
+use crate::stats::conditional::Conditional;
+use crate::stats::{allocation, mixture, normal};
+
+/// Level of the intervals shown.
+const SHOWN: f64 = 0.05;
+/// Pseudo-units of the test for unequal coverage.
+const COVERAGE_CONCENTRATION: f64 = 20.0;
+
+/// Which signals count towards harm, and what they come to together.
+struct Harm<'a> {
+    counts: &'a [bool],
+    log_combined: f64,
+}
+
+pub(super) fn all(plan: &Plan, state: &mut State, now_us: i64, phase: Phase) -> Findings {
+    evidence::refresh(plan, state);
+    let log_allocation = state.log_allocation(plan);
+    let harmful: Vec<bool> = (0..plan.signals.len())
+        .map(|place| evidence::counts(plan, state, place))
+        .collect();
+    let log_evidence = combined(plan, state, |place| harmful[place]);
+    let log_evidence_without_costs = combined(plan, state, |place| {
+        harmful[place] && !plan.is_only_cost(&plan.signals[place])
+    });
+    let harm = Harm {
+        counts: &harmful,
+        log_combined: log_evidence,
+    };
+    let metrics: Vec<_> = (0..plan.metrics.len())
+        .filter_map(|metric| one(plan, state, metric, phase, &harm))
+        .collect();
+    let counts = |pair: [f64; 2]| pair.map(|count| count as u64);
+    Findings {
+        at_us: now_us,
+        method: Method::Live,
+        phase,
+        last: now_us >= plan.last_horizon_us,
+        may_prove: plan.comparison == Comparison::Concurrent,
+        watch_only: plan.kind == TrialKind::HoldBack,
+        matured: counts(state.total(|stratum| stratum.matured)),
+        immature: state.immature() as u64,
+        late: state.late,
+        allocation: Allocation {
+            assigned: counts(state.assigned()),
+            log_evidence: log_allocation,
+            crossover: state.crossover(),
+        },
+        coverage: coverage(plan, state),
+        combined: Combined {
+            log_evidence,
+            log_evidence_without_costs,
+            log_threshold: plan.log_threshold,
+        },
+        effectiveness: effectiveness(&metrics),
+        balance: balance(plan, &metrics),
+        interference: interference(plan, state),
+        metrics,
+    }
+}
+
+/// The weighted mean of the effects. Metrics of one task move together by an unknown amount, so half-widths are added
+/// up as if they moved in step: never too narrow.
+fn effectiveness(metrics: &[MetricFinding]) -> Interval {
+    let whole: f64 = metrics.iter().map(|finding| finding.weight).sum();
+    if whole <= 0.0 {
+        return Interval {
+            estimate: 0.0,
+            low: -1.0,
+            high: 1.0,
+        };
+    }
+    let mean = |part: fn(&Interval) -> f64| {
+        metrics
+            .iter()
+            .map(|finding| finding.weight * part(&finding.effect))
+            .sum::<f64>()
+            / whole
+    };
+    Interval {
+        estimate: mean(|effect| effect.estimate),
+        low: mean(|effect| effect.low),
+        high: mean(|effect| effect.high),
+    }
+}
+
+/// The effectiveness with each effect shrunk towards nothing by how unsure it is, as if effects of a tenth were usual:
+/// early on, the noise of rare errors must not decide whether a slowdown is paid for.
+fn balance(plan: &Plan, metrics: &[MetricFinding]) -> f64 {
+    const USUAL: f64 = 0.1;
+    let whole: f64 = plan.weights.iter().sum();
+    if whole <= 0.0 {
+        return 0.0;
+    }
+    let shrunk = metrics.iter().map(|finding| {
+        let spread = (finding.effect.high - finding.effect.low) / 4.0;
+        finding.weight * finding.effect.estimate * USUAL * USUAL / (USUAL * USUAL + spread * spread)
+    });
+    shrunk.sum::<f64>() / whole
+}
+
+fn coverage(plan: &Plan, state: &State) -> Coverage {
+    let matured = state.total(|stratum| stratum.matured);
+    let unknown = state.total(|stratum| stratum.unknown);
+    let known = [0, 1].map(|arm: usize| {
+        if matured[arm] > 0.0 {
+            1.0 - unknown[arm] / matured[arm]
+        } else {
+            1.0
+        }
+    });
+    let log_evidence = state
+        .strata
+        .iter()
+        .zip(&plan.shares)
+        .map(|(stratum, share)| {
+            allocation::ln_mismatch(
+                stratum.unknown,
+                [1.0 - share, *share],
+                COVERAGE_CONCENTRATION,
+            )
+        })
+        .sum();
+    Coverage {
+        known,
+        log_evidence,
+    }
+}
+
+/// One metric; `None` for a metric that gives no signal.
+fn one(
+    plan: &Plan,
+    state: &State,
+    metric: usize,
+    phase: Phase,
+    against: &Harm<'_>,
+) -> Option<MetricFinding> {
+    let place = plan.primary(metric)?;
+    let signal = &plan.signals[place];
+    let spec = &plan.metrics[metric];
+    let harm: Vec<&Arms> = state
+        .strata
+        .iter()
+        .map(|stratum| &stratum.harm[0].arms[place])
+        .collect();
+    let mature: Vec<&Arms> = state
+        .strata
+        .iter()
+        .map(|stratum| &stratum.mature.arms[place])
+        .collect();
+    // Until a horizon the young count too: what is shown is what a rollback would rest on.
+    let shown = if phase == Phase::Early || !both_arms(&mature) {
+        &harm
+    } else {
+        &mature
+    };
+    let (control, candidate) = standardised(signal, shown);
+    let margin = margin(plan, metric, control);
+    let theta = theta_at_margin(signal.form, margin);
+    let theta_twice = theta_at_margin(signal.form, 2.0 * margin);
+    let equal = contrast(signal, 1.0, shown.iter().copied());
+    let at_margin = contrast(signal, theta, shown.iter().copied());
+    let fixed = (phase == Phase::FirstHorizon && both_arms(&harm)).then(|| FixedLook {
+        harm: p_harm(plan, state, metric, against.counts),
+        better: p(-equal.z()),
+        not_worse: p(-at_margin.z()),
+        not_much_worse: p(-contrast(signal, theta_twice, shown.iter().copied()).z()),
+        differs: (2.0 * p(equal.z().abs())).min(1.0),
+    });
+    let half = if fixed.is_some() {
+        normal::upper_quantile(SHOWN / 2.0) * equal.variance().sqrt()
+    } else {
+        mixture::radius(equal.variance(), SHOWN, signal.rho)
+    };
+    let (log_harm, share) = harm_of(plan, state, metric, against);
+    let evidence = LogEvidence {
+        harm: log_harm,
+        better: ln_better(plan, state, place, 1.0),
+        not_worse: ln_better(plan, state, place, theta),
+        not_much_worse: ln_better(plan, state, place, theta_twice),
+    };
+    let n = total_units(&harm);
+    let units_needed = needed::units(plan, signal, spec.roles, n, equal, at_margin);
+    Some(MetricFinding {
+        name: spec.measure.name().to_owned(),
+        roles: spec.roles,
+        summary: match signal.form {
+            Form::Log => Summary::GeometricMean,
+            Form::Rate(_) => Summary::Rate,
+            Form::Mean | Form::Scaled(..) => Summary::Mean,
+        },
+        n: units(shown),
+        control,
+        candidate,
+        effect: effect(signal, control, equal, half),
+        margin,
+        inside_margin: at_margin.information > 0.0 && at_margin.score < 0.0,
+        weight: plan.weights[metric],
+        evidence,
+        evidence_share: share,
+        fixed,
+        units_needed,
+        what_would_change: needed::words(spec, equal, at_margin, units_needed),
+    })
+}
+
+/// The planned look for harm in one metric, its level shared by the signals that are most sensitive to it.
+fn p_harm(plan: &Plan, state: &State, metric: usize, counts: &[bool]) -> f64 {
+    let tested = || {
+        plan.signals.iter().enumerate().filter(|(_, signal)| {
+            signal.metric == metric
+                && signal.weight > 0.0
+                && !matches!(signal.source, Source::Raw(_))
+        })
+    };
+    let least = tested()
+        .filter(|(place, _)| counts[*place])
+        .map(|(place, signal)| {
+            p(contrast(
+                signal,
+                1.0,
+                state
+                    .strata
+                    .iter()
+                    .map(|stratum| &stratum.harm[0].arms[place]),
+            )
+            .z())
+        })
+        .fold(1.0, f64::min);
+    (least * tested().count() as f64).min(1.0)
+}
+
+/// Upper tail, 1 where nothing is known (z is 0 then, so a half; a half decides nothing either).
+fn p(z: f64) -> f64 {
+    normal::upper(z)
+}
+
+fn both_arms(strata: &[&Arms]) -> bool {
+    let n = units(strata);
+    n[0] > 0 && n[1] > 0
+}
+
+fn units(strata: &[&Arms]) -> [u64; 2] {
+    [0, 1].map(|arm: usize| strata.iter().map(|arms| arms[arm].n).sum::<f64>() as u64)
+}
+
+fn total_units(strata: &[&Arms]) -> f64 {
+    units(strata).iter().sum::<u64>() as f64
+}
+
+/// Both arms' values with the same weight for each share epoch, so that a daily swing under a ramp does not show as a
+/// difference.
+fn standardised(signal: &Signal, strata: &[&Arms]) -> (f64, f64) {
+    let (mut whole, mut sums) = (0.0, [0.0; 2]);
+    for arms in strata {
+        let [n_c, n_t] = [arms[0].n, arms[1].n];
+        if n_c > 0.0 && n_t > 0.0 {
+            let weight = n_c * n_t / (n_c + n_t);
+            whole += weight;
+            for (sum, arm) in sums.iter_mut().zip(arms.iter()) {
+                *sum += weight * (arm.mean() + signal.centre);
+            }
+        }
+    }
+    let means = if whole > 0.0 {
+        sums.map(|sum| sum / whole)
+    } else {
+        [0, 1].map(|arm: usize| {
+            let n: f64 = strata.iter().map(|arms| arms[arm].n).sum();
+            let sum: f64 = strata.iter().map(|arms| arms[arm].sum).sum();
+            if n > 0.0 {
+                sum / n + signal.centre
+            } else {
+                f64::NAN
+            }
+        })
+    };
+    let shown = means.map(|mean| match signal.form {
+        _ if mean.is_nan() => 0.0,
+        Form::Log => mean.exp(),
+        _ => mean,
+    });
+    (shown[0], shown[1])
+}
+
+fn margin(plan: &Plan, metric: usize, control: f64) -> f64 {
+    let declared = plan.margins[metric];
+    let without_history =
+        plan.metrics[metric].measure == Measure::Errors && plan.baseline.error_rate.is_none();
+    if without_history && control > 0.0 {
+        declared.max(plan.error_margin_points / control)
+    } else {
+        declared
+    }
+}
+
+/// Relative change, positive when better, clipped to [-1, 1].
+pub(super) fn effect(signal: &Signal, control: f64, equal: Contrast, half: f64) -> Interval {
+    if equal.information <= 0.0 || !half.is_finite() {
+        return Interval {
+            estimate: 0.0,
+            low: -1.0,
+            high: 1.0,
+        };
+    }
+    let worse = equal.estimate();
+    let relative = |worsening: f64| {
+        let change = match signal.form {
+            Form::Log => 1.0 - worsening.exp(),
+            Form::Rate(Direction::Higher) => -worsening / (1.0 - control).max(0.01),
+            Form::Rate(Direction::Lower) => -worsening / control.max(0.01),
+            Form::Mean | Form::Scaled(..) => -worsening / control.abs().max(1e-9),
+        };
+        change.clamp(-1.0, 1.0)
+    };
+    Interval {
+        estimate: relative(worse),
+        low: relative(worse + half),
+        high: relative(worse - half),
+    }
+}
+
+/// Evidence of harm in one metric over all its signals, and its part in the combination.
+fn harm_of(plan: &Plan, state: &State, metric: usize, against: &Harm<'_>) -> (f64, f64) {
+    let own = || {
+        plan.signals
+            .iter()
+            .enumerate()
+            .filter(|(_, signal)| signal.metric == metric && signal.weight > 0.0)
+            .map(|(place, signal)| (place, signal.weight, mixed(plan, state, place)))
+    };
+    let whole: f64 = own().map(|(_, weight, _)| weight).sum();
+    if whole <= 0.0 {
+        return (0.0, 0.0);
+    }
+    let ln = ln_sum(
+        own()
+            .map(|(_, weight, ln)| (weight, ln))
+            .collect::<Vec<_>>()
+            .into_iter(),
+    );
+    let counted = own()
+        .filter(|(place, ..)| against.counts[*place])
+        .map(|(_, weight, ln)| (weight, ln));
+    let part = ln_sum(counted.collect::<Vec<_>>().into_iter()) - against.log_combined;
+    (ln - whole.ln(), part.exp().clamp(0.0, 1.0))
+}
+
+/// Natural logarithm of the evidence that the candidate is better than `theta` times control, on matured units.
+fn ln_better(plan: &Plan, state: &State, place: usize, theta: f64) -> f64 {
+    let signal = &plan.signals[place];
+    if signal.event && plan.comparison == Comparison::Concurrent {
+        return state
+            .strata
+            .iter()
+            .zip(&plan.shares)
+            .filter_map(|(stratum, share)| {
+                let [control, candidate] = stratum.mature.arms[place];
+                Conditional::new(*share, theta)
+                    .map(|test| test.flipped().ln_evidence(control.sum, candidate.sum))
+            })
+            .sum();
+    }
+    let found = contrast(
+        signal,
+        theta,
+        state
+            .strata
+            .iter()
+            .map(|stratum| &stratum.mature.arms[place]),
+    );
+    mixture::one_sided(-found.score, found.information, signal.rho)
+}
+
+/// True when control's success fell, or its errors rose, against its own history: something that both arms share is
+/// being used up.
+fn interference(plan: &Plan, state: &State) -> bool {
+    const EVIDENCE: f64 = 100.0;
+    let history = plan.baseline.units as f64;
+    if history <= 0.0 {
+        return false;
+    }
+    let against = |measure: &Measure, rate: Option<f64>, sign: f64| {
+        let metric = plan
+            .metrics
+            .iter()
+            .position(|spec| spec.measure == *measure)?;
+        let place = plan.primary(metric)?;
+        let rate = rate?;
+        let control = state
+            .strata
+            .iter()
+            .map(|stratum| stratum.harm[0].arms[place][0])
+            .fold(
+                crate::stats::sums::Sums::default(),
+                crate::stats::sums::Sums::merge,
+            );
+        let variance = rate * (1.0 - rate);
+        let spread = variance / control.n.max(1.0) + variance / history;
+        let fall = sign * (control.mean() - rate);
+        (control.n > 0.0 && spread > 0.0)
+            .then(|| mixture::one_sided(fall / spread, 1.0 / spread, plan.signals[place].rho))
+    };
+    [
+        against(&Measure::Success, plan.baseline.success_rate, -1.0),
+        against(&Measure::Errors, plan.baseline.error_rate, 1.0),
+    ]
+    .into_iter()
+    .flatten()
+    .any(|ln| ln >= EVIDENCE.ln())
+}
