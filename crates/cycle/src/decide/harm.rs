@@ -10,7 +10,7 @@ pub(super) fn rule(findings: &Findings, policy: &TrialPolicy) -> Option<Ruling> 
     let rollback = |reason, metrics| {
         Some(Ruling::new(Decision::Rollback, Next::Rollback, reason).because_of(metrics))
     };
-    if let Some(metrics) = by_evidence(findings) {
+    if let Some(metrics) = by_evidence(findings, policy) {
         return rollback(Reason::CombinedEvidence, metrics);
     }
     let horizon = findings.phase == Phase::FirstHorizon && !findings.watch_only;
@@ -25,13 +25,13 @@ pub(super) fn rule(findings: &Findings, policy: &TrialPolicy) -> Option<Ruling> 
 
 /// The combined evidence. If it takes the costs to reach the threshold, they count only while the whole is worse: a
 /// change may be paid for.
-fn by_evidence(findings: &Findings) -> Option<Vec<String>> {
+fn by_evidence(findings: &Findings, policy: &TrialPolicy) -> Option<Vec<String>> {
     let combined = &findings.combined;
     if combined.log_evidence < combined.log_threshold {
         return None;
     }
     let by_costs_alone = combined.log_evidence_without_costs < combined.log_threshold;
-    if by_costs_alone && findings.balance >= 0.0 {
+    if by_costs_alone && paid_for(findings, policy) {
         return None;
     }
     let largest = findings
@@ -53,13 +53,29 @@ fn at_horizon(findings: &Findings, policy: &TrialPolicy) -> Option<Vec<String>> 
         .count()
         .max(1);
     let level = policy.horizon_alpha / tested as f64;
+    let paid = paid_for(findings, policy);
     let harmful = names(findings, |finding| {
         let worse =
             finding.fixed.is_some_and(|look| look.harm <= level) && finding.effect.estimate < 0.0;
-        let paid_for = is_only_cost(finding.roles) && findings.balance >= 0.0;
-        finding.roles.any() && worse && !paid_for
+        finding.roles.any() && worse && !(paid && is_only_cost(finding.roles))
     });
     (!harmful.is_empty()).then_some(harmful)
+}
+
+/// Higher costs are paid for: early while the whole is better or a goal is shown to be, and then they wait for the
+/// horizon; there only by a goal that is shown to be better, with the whole.
+fn paid_for(findings: &Findings, policy: &TrialPolicy) -> bool {
+    let level = policy.keep_alpha;
+    let shown = findings.metrics.iter().any(|finding| {
+        finding.roles.goal
+            && (finding.evidence.better >= -level.ln()
+                || finding.fixed.is_some_and(|look| look.better <= level / 2.0))
+    });
+    if findings.phase == Phase::Early {
+        findings.balance >= 0.0 || shown
+    } else {
+        findings.effectiveness.estimate >= 0.0 && shown
+    }
 }
 
 fn below_threshold(findings: &Findings, policy: &TrialPolicy) -> bool {

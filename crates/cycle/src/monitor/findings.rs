@@ -98,10 +98,10 @@ fn effectiveness(metrics: &[MetricFinding]) -> Interval {
     }
 }
 
-/// The effectiveness with each effect shrunk towards nothing by how unsure it is, as if effects of a tenth were usual:
+/// The effectiveness with each effect shrunk towards nothing by how unsure it is, as if effects of a twentieth were usual:
 /// early on, the noise of rare errors must not decide whether a slowdown is paid for.
 fn balance(plan: &Plan, metrics: &[MetricFinding]) -> f64 {
-    const USUAL: f64 = 0.1;
+    const USUAL: f64 = 0.05;
     let whole: f64 = plan.weights.iter().sum();
     if whole <= 0.0 {
         return 0.0;
