@@ -6,3 +6,4 @@
 pub mod decide;
 pub mod monitor;
 pub mod stats;
+pub mod trial;

@@ -4,7 +4,8 @@ use std::f64::consts::TAU;
 
 use rand::Rng;
 use rand::rngs::SmallRng;
-use uplift_model::trial::{AmountBaseline, Arm, Baseline, UnitOutcome};
+use uplift_cycle::trial::baseline::of_history;
+use uplift_model::trial::{Arm, Baseline, UnitOutcome};
 
 use super::scenario::{Effect, Scenario, Trouble};
 
@@ -217,7 +218,7 @@ impl World {
         })
     }
 
-    /// What this entity's history says, from a day without any effect or trouble that is only in the trial.
+    /// What this entity's history says, from a day without any effect.
     pub fn baseline(&self, rng: &mut SmallRng) -> Baseline {
         let usual = Self {
             effect: Effect::default(),
@@ -228,26 +229,12 @@ impl World {
         } else {
             1
         };
-        let units = usual.day(HISTORY * size, rng);
-        let control = || units.iter().map(|unit| unit.outcomes[0]);
-        let count = units.len() as f64;
-        let success_rate = control().map(|outcome| outcome.success).sum::<f64>() / count;
-        let errors = control().filter(|outcome| outcome.errored).count() as f64;
-        Baseline {
-            units: units.len() as u64,
-            success_rate: Some(success_rate),
-            success_variance: Some(
-                control()
-                    .map(|outcome| (outcome.success - success_rate).powi(2))
-                    .sum::<f64>()
-                    / count,
-            ),
-            error_rate: Some(errors / count),
-            duration: amount(control().map(|outcome| outcome.duration_ms).collect()),
-            tokens: None,
-            cost: amount(control().map(|outcome| outcome.cost).collect()),
-            scores: std::collections::BTreeMap::new(),
-        }
+        let units: Vec<_> = usual
+            .day(HISTORY * size, rng)
+            .iter()
+            .map(|unit| unit.outcomes[0].record(String::new(), Arm::Control, unit.started_us))
+            .collect();
+        of_history(&units, 20)
     }
 }
 
@@ -263,34 +250,6 @@ fn session(tasks: &[[Outcome; 2]], arm: usize) -> Outcome {
         duration_ms: mean(|task| task.duration_ms.ln()).exp(),
         cost: mean(|task| task.cost.ln()).exp(),
     }
-}
-
-fn amount(mut values: Vec<f64>) -> Option<AmountBaseline> {
-    values.sort_by(f64::total_cmp);
-    let count = values.len() as f64;
-    let at = |part: f64| values.get((part * count) as usize).copied();
-    let (p95, p99) = (at(0.95)?, at(0.99)?);
-    let moments = |value: &dyn Fn(f64) -> f64| {
-        let mean = values.iter().map(|x| value(*x)).sum::<f64>() / count;
-        (
-            mean,
-            values
-                .iter()
-                .map(|x| (value(*x) - mean).powi(2))
-                .sum::<f64>()
-                / count,
-        )
-    };
-    let (log_mean, log_variance) = moments(&f64::ln);
-    let (mean, variance) = moments(&|x: f64| x.min(p99));
-    Some(AmountBaseline {
-        log_mean,
-        log_variance,
-        mean,
-        variance,
-        p95,
-        p99,
-    })
 }
 
 /// When in the day a unit starts, as a part of it: traffic follows a sine.
