@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod decide;
+pub mod judge;
 pub mod monitor;
 pub mod stats;
 pub mod trial;

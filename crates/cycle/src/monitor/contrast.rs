@@ -72,6 +72,11 @@ fn within(signal: &Signal, theta: f64, [control, candidate]: &Arms) -> Option<(f
         _ if n_c < LEAST_WITHOUT_HISTORY || n_t < LEAST_WITHOUT_HISTORY => return None,
         _ => (0.0, 0.0),
     };
+    // Amounts without any spread were not measured, whatever history says.
+    let spread = control.deviations() + candidate.deviations();
+    if !matches!(signal.form, Form::Rate(_)) && n_c + n_t > 2.0 && spread <= 1e-12 {
+        return None;
+    }
     let (c, t) = (
         control.mean() + signal.centre,
         candidate.mean() + signal.centre,

@@ -1,0 +1,4 @@
+//! Commands.
+
+pub(crate) mod judge;
+pub(crate) mod simulate;
