@@ -74,13 +74,29 @@ fn paid_for(findings: &Findings, policy: &TrialPolicy) -> bool {
     if findings.phase == Phase::Early {
         findings.balance >= 0.0 || shown
     } else {
-        findings.effectiveness.estimate >= 0.0 && shown
+        shown && settled(findings) >= 0.0
     }
 }
 
+/// The bill at the horizon: effects that can be told from nothing, weighted as in the effectiveness.
+fn settled(findings: &Findings) -> f64 {
+    let told = findings
+        .metrics
+        .iter()
+        .filter(|finding| finding.effect.low > 0.0 || finding.effect.high < 0.0);
+    told.map(|finding| finding.weight * finding.effect.estimate)
+        .sum()
+}
+
+/// A whole of one metric is that metric, and has been judged by its own test.
 fn below_threshold(findings: &Findings, policy: &TrialPolicy) -> bool {
     let whole = &findings.effectiveness;
-    whole.estimate < policy.rollback_threshold && whole.high < 0.0
+    let metrics = findings
+        .metrics
+        .iter()
+        .filter(|finding| finding.weight > 0.0)
+        .count();
+    metrics > 1 && whole.estimate < policy.rollback_threshold && whole.high < 0.0
 }
 
 fn worst(findings: &Findings) -> Vec<String> {

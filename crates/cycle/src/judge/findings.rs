@@ -7,7 +7,7 @@ use uplift_model::verdict::{
 };
 
 use super::pairs::{self, Values};
-use super::tests_of::{Asked, Worsening, look, worsening};
+use super::tests_of::{Allowed, Asked, Worsening, look, unseen, worsening};
 use super::{Question, Sample};
 use crate::stats::allocation;
 use crate::stats::normal;
@@ -139,26 +139,23 @@ fn one(spec: &MetricSpec, values: &Values, question: &Question) -> MetricFinding
     let sign = if higher { -1.0 } else { 1.0 };
     let equal = worsening(values, sign, 1.0);
     let margin = margin(measure, equal.means[0], question);
-    let multiple = |margin: f64| if higher { 1.0 - margin } else { 1.0 + margin };
-    let shift = |margin: f64| {
-        if measure.is_amount() {
-            margin.ln_1p()
-        } else {
-            margin * equal.means[0].abs()
-        }
+    let allowed = |margin: f64| {
+        let (multiple, shift) = match measure {
+            // A multiple of no errors is none, so errors are allowed points.
+            Measure::Errors => (1.0, margin * equal.means[0].max(0.01)),
+            _ if rate && higher => (1.0 - margin, 0.0),
+            _ if rate => (1.0 + margin, 0.0),
+            _ if measure.is_amount() => (1.0, margin.ln_1p()),
+            _ => (1.0, margin * equal.means[0].abs()),
+        };
+        Allowed { multiple, shift }
     };
     let least = if measure.is_amount() {
         question.policy.least_cost_ratio.max(1.0).ln()
     } else {
         0.0
     };
-    let allowed = [margin, 2.0 * margin].map(|margin| {
-        if rate {
-            multiple(margin)
-        } else {
-            shift(margin)
-        }
-    });
+    let allowed = [margin, 2.0 * margin].map(allowed);
     let fixed = look(
         values,
         &Asked {
@@ -168,11 +165,7 @@ fn one(spec: &MetricSpec, values: &Values, question: &Question) -> MetricFinding
             allowed,
         },
     );
-    let beyond = if rate {
-        worsening(values, sign, allowed[0]).estimate
-    } else {
-        equal.estimate - allowed[0]
-    };
+    let beyond = worsening(values, sign, allowed[0].multiple).estimate - allowed[0].shift;
     let known = equal.n.iter().all(|n| *n > 0);
     let shown = equal.means.map(|mean| {
         if measure.is_amount() && known {
@@ -181,7 +174,7 @@ fn one(spec: &MetricSpec, values: &Values, question: &Question) -> MetricFinding
             mean
         }
     });
-    let needed = units_needed(&equal, beyond, allowed[0], rate);
+    let needed = units_needed(&equal, beyond);
     MetricFinding {
         name: measure.name().to_owned(),
         roles: spec.roles,
@@ -193,7 +186,7 @@ fn one(spec: &MetricSpec, values: &Values, question: &Question) -> MetricFinding
         n: equal.n,
         control: shown[0],
         candidate: shown[1],
-        effect: effect(measure, &equal),
+        effect: effect(measure, &equal, if rate { unseen(values) } else { 0.0 }),
         margin,
         inside_margin: known && beyond < 0.0,
         weight: weight(spec),
@@ -219,16 +212,14 @@ fn weight(spec: &MetricSpec) -> f64 {
 fn margin(measure: &Measure, control: f64, question: &Question) -> f64 {
     let declared = question.policy.margin;
     match measure {
-        Measure::Errors if control > 0.0 => {
-            declared.max(question.policy.error_margin_points / control)
-        }
+        Measure::Errors => declared.max(question.policy.error_margin_points / control.max(0.01)),
         Measure::Custom(custom) => custom.margin.unwrap_or(declared),
         _ => declared,
     }
 }
 
 /// Relative change, positive when better, clipped to [-1, 1].
-fn effect(measure: &Measure, equal: &Worsening) -> Interval {
+fn effect(measure: &Measure, equal: &Worsening, unseen: f64) -> Interval {
     if equal.n.contains(&0) {
         return Interval {
             estimate: 0.0,
@@ -237,7 +228,7 @@ fn effect(measure: &Measure, equal: &Worsening) -> Interval {
         };
     }
     let control = equal.means[0];
-    let half = normal::upper_quantile(SHOWN / 2.0) * equal.variance.sqrt();
+    let half = normal::upper_quantile(SHOWN / 2.0) * equal.variance.sqrt() + unseen;
     let relative = |worse: f64| {
         let change = match (measure.is_amount(), is_rate(measure), measure.direction()) {
             (true, ..) => 1.0 - worse.exp(),
@@ -255,14 +246,11 @@ fn effect(measure: &Measure, equal: &Worsening) -> Interval {
 }
 
 /// Units (both arms) until a difference as estimated would be seen four times out of five.
-fn units_needed(equal: &Worsening, beyond: f64, allowed: f64, rate: bool) -> Option<u64> {
+fn units_needed(equal: &Worsening, beyond: f64) -> Option<u64> {
     let seen = equal.n.iter().sum::<u64>() as f64;
     // What has to be shown: harm where the estimate is past the margin, else that the margin holds.
     let distance = if beyond > 0.0 { equal.estimate } else { beyond };
-    let usable = seen > 0.0
-        && equal.variance > 0.0
-        && distance.abs() > 1e-9
-        && (rate || allowed.is_finite());
+    let usable = seen > 0.0 && equal.variance > 0.0 && distance.abs() > 1e-9;
     let reach = normal::upper_quantile(0.025) + normal::upper_quantile(0.2);
     usable
         .then(|| seen * (reach * reach * equal.variance / (distance * distance) - 1.0).max(0.0))

@@ -21,8 +21,15 @@ pub(super) struct Asked {
     pub(super) rate: bool,
     /// Worsening that does not count yet, on the compared scale.
     pub(super) least: f64,
-    /// For rates the multiples of control, else the shifts, that the margin and twice the margin allow.
-    pub(super) allowed: [f64; 2],
+    /// What the margin and twice the margin allow.
+    pub(super) allowed: [Allowed; 2],
+}
+
+/// A candidate may be this multiple of control, and this shift besides.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Allowed {
+    pub(super) multiple: f64,
+    pub(super) shift: f64,
 }
 
 /// Worsening with its variance.
@@ -94,20 +101,15 @@ pub(super) fn look(values: &Values, asked: &Asked) -> FixedLook {
     };
     let [not_worse, not_much_worse] = asked.allowed.map(|allowed| {
         if asked.rate {
-            let found = worsening(values, asked.sign, allowed);
-            // Few runs that all agree have no variance; the continuity keeps them from proving anything.
-            let continuity: f64 = found
-                .n
-                .iter()
-                .map(|n| 0.25 / (*n as f64).max(1.0).powi(2))
-                .sum();
+            let found = worsening(values, asked.sign, allowed.multiple);
+            let variance = found.variance + unseen(values).powi(2);
             if known(&equal) {
-                normal::upper(-z(found.estimate, found.variance + continuity))
+                normal::upper(-z(found.estimate - allowed.shift, variance))
             } else {
                 1.0
             }
         } else {
-            shifted(values, asked, allowed).1
+            shifted(values, asked, allowed.shift).1
         }
     });
     FixedLook {
@@ -116,6 +118,16 @@ pub(super) fn look(values: &Values, asked: &Asked) -> FixedLook {
         not_worse: not_worse.min(better),
         not_much_worse: not_much_worse.min(better),
         differs,
+    }
+}
+
+/// What one more run, gone the other way, would change: runs that all agree have no variance, and without this they
+/// would prove anything.
+pub(super) fn unseen(values: &Values) -> f64 {
+    let one = |n: usize| 1.0 / (n as f64).max(1.0);
+    match values {
+        Values::Paired(pairs) => one(pairs.len()),
+        Values::Unpaired(arms) => one(arms[0].len()).hypot(one(arms[1].len())),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use uplift_model::metric::Direction;
 
-use super::plan::{Form, PRIOR_UNITS, Signal};
+use super::plan::{Form, PRIOR_UNITS, Signal, Source};
 use super::state::Arms;
 
 /// Values an arm needs in a stratum where no history tells its variance.
@@ -45,15 +45,36 @@ impl Contrast {
     }
 }
 
-/// What a worsening is measured against: the multiple of control that is still allowed.
+/// How much worse than control is still allowed: this multiple of it, and this many points besides.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Allowed {
+    pub(super) multiple: f64,
+    pub(super) shift: f64,
+}
+
+impl Allowed {
+    pub(super) const NOTHING: Self = Self {
+        multiple: 1.0,
+        shift: 0.0,
+    };
+
+    pub(super) fn multiple(multiple: f64) -> Self {
+        Self {
+            multiple,
+            shift: 0.0,
+        }
+    }
+}
+
+/// Compares the arms against what is allowed.
 pub(super) fn contrast<'a>(
     signal: &Signal,
-    theta: f64,
+    allowed: Allowed,
     strata: impl Iterator<Item = &'a Arms>,
 ) -> Contrast {
     let mut total = Contrast::default();
     for arms in strata {
-        if let Some((worse, variance)) = within(signal, theta, arms) {
+        if let Some((worse, variance)) = within(signal, allowed, arms) {
             total.score += worse / variance;
             total.information += 1.0 / variance;
         }
@@ -62,7 +83,7 @@ pub(super) fn contrast<'a>(
 }
 
 /// Worsening and its variance in one stratum; `None` where it cannot be told.
-fn within(signal: &Signal, theta: f64, [control, candidate]: &Arms) -> Option<(f64, f64)> {
+fn within(signal: &Signal, allowed: Allowed, [control, candidate]: &Arms) -> Option<(f64, f64)> {
     let (n_c, n_t) = (control.n, candidate.n);
     if n_c < 1.0 || n_t < 1.0 {
         return None;
@@ -77,6 +98,7 @@ fn within(signal: &Signal, theta: f64, [control, candidate]: &Arms) -> Option<(f
     if !matches!(signal.form, Form::Rate(_)) && n_c + n_t > 2.0 && spread <= 1e-12 {
         return None;
     }
+    let theta = allowed.multiple;
     let (c, t) = (
         control.mean() + signal.centre,
         candidate.mean() + signal.centre,
@@ -94,16 +116,24 @@ fn within(signal: &Signal, theta: f64, [control, candidate]: &Arms) -> Option<(f
         Form::Scaled(Direction::Lower, scale) => (t - c - (theta - 1.0) * scale, v_t + v_c),
     };
     // Without any spread (all durations equal, say) a difference cannot be weighed.
+    let worse = worse - allowed.shift;
     (worse.is_finite() && variance.is_finite() && variance > 1e-300).then_some((worse, variance))
 }
 
-/// The multiple of control that a relative margin allows.
-pub(super) fn theta_at_margin(form: Form, margin: f64) -> f64 {
-    match form {
-        Form::Rate(Direction::Higher) | Form::Scaled(Direction::Higher, _) => 1.0 - margin,
+/// What a relative margin allows. Errors are allowed points, `margin` times the usual rate: a multiple of no errors
+/// would be none.
+pub(super) fn at_margin(signal: &Signal, margin: f64, usual: f64) -> Allowed {
+    match signal.form {
+        _ if signal.source == Source::Error => Allowed {
+            multiple: 1.0,
+            shift: margin * usual.max(0.01),
+        },
+        Form::Rate(Direction::Higher) | Form::Scaled(Direction::Higher, _) => {
+            Allowed::multiple(1.0 - margin)
+        }
         Form::Log
         | Form::Mean
         | Form::Rate(Direction::Lower)
-        | Form::Scaled(Direction::Lower, _) => 1.0 + margin,
+        | Form::Scaled(Direction::Lower, _) => Allowed::multiple(1.0 + margin),
     }
 }

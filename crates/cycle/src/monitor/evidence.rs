@@ -1,6 +1,6 @@
 //! Evidence against the candidate: per signal, mixed over late starts, and combined.
 
-use super::contrast::contrast;
+use super::contrast::{Allowed, contrast};
 use super::plan::{Plan, Signal};
 use super::state::State;
 use crate::stats::combine::ln_sum;
@@ -40,7 +40,7 @@ pub(super) fn counts(plan: &Plan, state: &State, place: usize) -> bool {
             .strata
             .iter()
             .map(|stratum| &stratum.harm[0].arms[place]);
-        least <= 1.0 || contrast(signal, least, arms).z() >= CLEARLY
+        least <= 1.0 || contrast(signal, Allowed::multiple(least), arms).z() >= CLEARLY
     })
 }
 
@@ -85,6 +85,6 @@ pub(super) fn refresh(plan: &Plan, state: &mut State) {
 }
 
 fn of_mean<'a>(signal: &Signal, arms: impl Iterator<Item = &'a super::state::Arms>) -> f64 {
-    let found = contrast(signal, 1.0, arms);
+    let found = contrast(signal, Allowed::NOTHING, arms);
     mixture::one_sided(found.score, found.information, signal.rho)
 }

@@ -7,7 +7,7 @@ use uplift_model::verdict::{
     MetricFinding, Phase, Summary,
 };
 
-use super::contrast::{Contrast, contrast, theta_at_margin};
+use super::contrast::{Allowed, Contrast, at_margin, contrast};
 use super::evidence::{self, combined, mixed};
 use super::needed;
 use super::plan::{Form, Plan, Signal, Source};
@@ -170,15 +170,16 @@ fn one(
     };
     let (control, candidate) = standardised(signal, shown);
     let margin = margin(plan, metric, control);
-    let theta = theta_at_margin(signal.form, margin);
-    let theta_twice = theta_at_margin(signal.form, 2.0 * margin);
-    let equal = contrast(signal, 1.0, shown.iter().copied());
-    let at_margin = contrast(signal, theta, shown.iter().copied());
+    let usual = usual_rate(plan, control);
+    let allowed = at_margin(signal, margin, usual);
+    let twice = at_margin(signal, 2.0 * margin, usual);
+    let equal = contrast(signal, Allowed::NOTHING, shown.iter().copied());
+    let margin_held = contrast(signal, allowed, shown.iter().copied());
     let fixed = (phase == Phase::FirstHorizon && both_arms(&harm)).then(|| FixedLook {
         harm: p_harm(plan, state, metric, against.counts),
         better: p(-equal.z()),
-        not_worse: p(-at_margin.z()),
-        not_much_worse: p(-contrast(signal, theta_twice, shown.iter().copied()).z()),
+        not_worse: p(-margin_held.z()),
+        not_much_worse: p(-contrast(signal, twice, shown.iter().copied()).z()),
         differs: (2.0 * p(equal.z().abs())).min(1.0),
     });
     let half = if fixed.is_some() {
@@ -189,12 +190,12 @@ fn one(
     let (log_harm, share) = harm_of(plan, state, metric, against);
     let evidence = LogEvidence {
         harm: log_harm,
-        better: ln_better(plan, state, place, 1.0),
-        not_worse: ln_better(plan, state, place, theta),
-        not_much_worse: ln_better(plan, state, place, theta_twice),
+        better: ln_better(plan, state, place, Allowed::NOTHING, usual),
+        not_worse: ln_better(plan, state, place, allowed, usual),
+        not_much_worse: ln_better(plan, state, place, twice, usual),
     };
     let n = total_units(&harm);
-    let units_needed = needed::units(plan, signal, spec.roles, n, equal, at_margin);
+    let units_needed = needed::units(plan, signal, spec.roles, n, equal, margin_held);
     Some(MetricFinding {
         name: spec.measure.name().to_owned(),
         roles: spec.roles,
@@ -208,13 +209,13 @@ fn one(
         candidate,
         effect: effect(signal, control, equal, half),
         margin,
-        inside_margin: at_margin.information > 0.0 && at_margin.score < 0.0,
+        inside_margin: margin_held.information > 0.0 && margin_held.score < 0.0,
         weight: plan.weights[metric],
         evidence,
         evidence_share: share,
         fixed,
         units_needed,
-        what_would_change: needed::words(spec, equal, at_margin, units_needed),
+        what_would_change: needed::words(spec, equal, margin_held, units_needed),
     })
 }
 
@@ -232,7 +233,7 @@ fn p_harm(plan: &Plan, state: &State, metric: usize, counts: &[bool]) -> f64 {
         .map(|(place, signal)| {
             p(contrast(
                 signal,
-                1.0,
+                Allowed::NOTHING,
                 state
                     .strata
                     .iter()
@@ -297,12 +298,15 @@ fn standardised(signal: &Signal, strata: &[&Arms]) -> (f64, f64) {
     (shown[0], shown[1])
 }
 
+/// The error rate that a margin is a part of: history's, else control's.
+fn usual_rate(plan: &Plan, control: f64) -> f64 {
+    plan.baseline.error_rate.unwrap_or(control)
+}
+
 fn margin(plan: &Plan, metric: usize, control: f64) -> f64 {
     let declared = plan.margins[metric];
-    let without_history =
-        plan.metrics[metric].measure == Measure::Errors && plan.baseline.error_rate.is_none();
-    if without_history && control > 0.0 {
-        declared.max(plan.error_margin_points / control)
+    if plan.metrics[metric].measure == Measure::Errors {
+        declared.max(plan.error_margin_points / usual_rate(plan, control).max(0.01))
     } else {
         declared
     }
@@ -360,10 +364,13 @@ fn harm_of(plan: &Plan, state: &State, metric: usize, against: &Harm<'_>) -> (f6
     (ln - whole.ln(), part.exp().clamp(0.0, 1.0))
 }
 
-/// Natural logarithm of the evidence that the candidate is better than `theta` times control, on matured units.
-fn ln_better(plan: &Plan, state: &State, place: usize, theta: f64) -> f64 {
+/// Natural logarithm of the evidence that the candidate is better than what is allowed, on matured units. For events,
+/// allowed points are a ratio of the usual rate; without a usual rate the difference of means is tested instead.
+fn ln_better(plan: &Plan, state: &State, place: usize, allowed: Allowed, usual: f64) -> f64 {
     let signal = &plan.signals[place];
-    if signal.event && plan.comparison == Comparison::Concurrent {
+    let countable = usual > 0.01 || allowed.shift <= 0.0;
+    if signal.event && plan.comparison == Comparison::Concurrent && countable {
+        let theta = allowed.multiple + allowed.shift / usual.max(0.01);
         return state
             .strata
             .iter()
@@ -377,7 +384,7 @@ fn ln_better(plan: &Plan, state: &State, place: usize, theta: f64) -> f64 {
     }
     let found = contrast(
         signal,
-        theta,
+        allowed,
         state
             .strata
             .iter()

@@ -196,8 +196,7 @@ fn starts(started_us: i64, horizon_us: i64, count: usize) -> Vec<i64> {
         .collect()
 }
 
-/// Relative margin of non-inferiority of a metric. For errors it is at least the policy's points over the historical
-/// rate, so that one error more in a thousand tasks is not held against a candidate.
+/// Relative margin of non-inferiority of a metric; for errors the policy's points are added when findings are made.
 fn margin(spec: &MetricSpec, trial: &Trial) -> f64 {
     let default = trial.policy.margin;
     match &spec.measure {
@@ -205,10 +204,7 @@ fn margin(spec: &MetricSpec, trial: &Trial) -> f64 {
             .margin
             .filter(|margin| *margin > 0.0 && *margin < 1.0)
             .unwrap_or(default),
-        Measure::Errors => match trial.baseline.error_rate {
-            Some(rate) if rate > 0.0 => default.max(trial.policy.error_margin_points / rate),
-            _ => default,
-        },
+
         _ => default,
     }
 }
