@@ -1,4 +1,5 @@
 //! Commands.
 
+pub(crate) mod bench_decide;
 pub(crate) mod judge;
 pub(crate) mod simulate;

@@ -19,6 +19,9 @@ struct Cli {
 enum Command {
     /// Verdict on recorded runs
     Judge(cli::judge::Args),
+    /// Speed of looks
+    #[command(hide = true)]
+    BenchDecide(cli::bench_decide::Args),
     /// Quality of decisions, by simulation
     Simulate(cli::simulate::Args),
 }
@@ -26,6 +29,7 @@ enum Command {
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Judge(args) => cli::judge::run(args),
+        Command::BenchDecide(args) => cli::bench_decide::run(args),
         Command::Simulate(args) => cli::simulate::run(args),
     }
 }

@@ -164,9 +164,7 @@ impl Purpose {
         match self {
             Self::InstructionUpdate | Self::ToolReassignment => &[Measure::Success],
             Self::ContextOptimization => &[Measure::Tokens, Measure::Cost],
-            Self::ProcessAutomation | Self::PerformanceTuning => {
-                &[Measure::Duration, Measure::Cost]
-            }
+            Self::ProcessAutomation | Self::PerformanceTuning => &[Measure::Duration, Measure::Cost],
             Self::ErrorPrevention => &[Measure::Errors, Measure::Success],
         }
     }
@@ -176,28 +174,15 @@ impl Purpose {
 /// remains of duration, tokens and cost as costs. `reported` says which are reported at all; the others are left out
 /// before the start, so that weights never change during a trial.
 pub fn standard_metrics(goals: &[Measure], reported: &[Measure]) -> Vec<MetricSpec> {
-    [
-        Measure::Success,
-        Measure::Errors,
-        Measure::Duration,
-        Measure::Tokens,
-        Measure::Cost,
-    ]
-    .into_iter()
-    .filter(|measure| reported.contains(measure))
-    .map(|measure| {
-        let goal = goals.contains(&measure);
-        let amount = measure.is_amount();
-        MetricSpec {
-            measure,
-            roles: Roles {
-                goal,
-                guardrail: !amount,
-                cost: amount && !goal,
-            },
-        }
-    })
-    .collect()
+    [Measure::Success, Measure::Errors, Measure::Duration, Measure::Tokens, Measure::Cost]
+        .into_iter()
+        .filter(|measure| reported.contains(measure))
+        .map(|measure| {
+            let goal = goals.contains(&measure);
+            let amount = measure.is_amount();
+            MetricSpec { measure, roles: Roles { goal, guardrail: !amount, cost: amount && !goal } }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -206,24 +191,11 @@ mod tests {
 
     #[test]
     fn guardrails_are_always_success_and_errors_and_costs_what_is_no_goal() {
-        let all = [
-            Measure::Success,
-            Measure::Errors,
-            Measure::Duration,
-            Measure::Tokens,
-            Measure::Cost,
-        ];
+        let all = [Measure::Success, Measure::Errors, Measure::Duration, Measure::Tokens, Measure::Cost];
         let specs = standard_metrics(Purpose::PerformanceTuning.goals(), &all);
         let roles: Vec<_> = specs
             .iter()
-            .map(|spec| {
-                (
-                    spec.measure.name(),
-                    spec.roles.goal,
-                    spec.roles.guardrail,
-                    spec.roles.cost,
-                )
-            })
+            .map(|spec| (spec.measure.name(), spec.roles.goal, spec.roles.guardrail, spec.roles.cost))
             .collect();
         assert_eq!(
             roles,
@@ -240,13 +212,7 @@ mod tests {
 
     #[test]
     fn names_lead_back_to_measures() {
-        for measure in [
-            Measure::Success,
-            Measure::Errors,
-            Measure::Duration,
-            Measure::Tokens,
-            Measure::Cost,
-        ] {
+        for measure in [Measure::Success, Measure::Errors, Measure::Duration, Measure::Tokens, Measure::Cost] {
             assert_eq!(Measure::built_in(measure.name()), Some(measure));
         }
         assert_eq!(Measure::built_in("helpful"), None);

@@ -150,10 +150,7 @@ pub enum Phase {
 }
 
 /// What a look found: the complete input of a decision.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, each named on the wire"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each named on the wire")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Findings {
     /// Time of the look, microseconds since the Unix epoch.

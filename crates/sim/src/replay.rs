@@ -31,16 +31,10 @@ pub fn live(
     share: f64,
 ) -> Stop {
     let history: Vec<UnitOutcome> = control.iter().map(|run| run.outcome.clone()).collect();
-    let reported: Vec<MetricSpec> = metrics
-        .iter()
-        .filter(|spec| is_reported(&spec.measure, &history))
-        .cloned()
-        .collect();
+    let reported: Vec<MetricSpec> =
+        metrics.iter().filter(|spec| is_reported(&spec.measure, &history)).cloned().collect();
     // A run is over when it is replayed, so nothing is ever too young.
-    let policy = TrialPolicy {
-        task_timeout_ms: Some(1e-3),
-        ..policy.clone()
-    };
+    let policy = TrialPolicy { task_timeout_ms: Some(1e-3), ..policy.clone() };
     let trial = Trial {
         key: "replay".to_owned(),
         kind: TrialKind::Trial,
@@ -62,12 +56,7 @@ pub fn live(
         after[outcome.arm.index()] += 1;
         // Runs of both arms may carry one name; here they are different units.
         let unit = format!("{}/{}", outcome.arm.index(), outcome.unit);
-        monitor.record(&UnitOutcome {
-            unit,
-            started_us: now_us,
-            ended: true,
-            ..(*outcome).clone()
-        });
+        monitor.record(&UnitOutcome { unit, started_us: now_us, ended: true, ..(*outcome).clone() });
         let look = monitor.look(now_us + 1);
         let due = decide::is_due(
             look.log_combined,
@@ -79,20 +68,12 @@ pub fn live(
         if due {
             let verdict = decide::decide(&monitor.findings(now_us + 1), &trial.policy);
             if verdict.decision != Decision::Running {
-                return Stop {
-                    verdict,
-                    after,
-                    early: place + 1 < order.len(),
-                };
+                return Stop { verdict, after, early: place + 1 < order.len() };
             }
         }
     }
     let verdict = decide::decide(&monitor.findings(trial.horizon_us()), &trial.policy);
-    Stop {
-        verdict,
-        after,
-        early: false,
-    }
+    Stop { verdict, after, early: false }
 }
 
 fn is_reported(measure: &Measure, history: &[UnitOutcome]) -> bool {
@@ -109,9 +90,7 @@ fn is_reported(measure: &Measure, history: &[UnitOutcome]) -> bool {
 fn interleaved<'a>(control: &'a [Sample], candidate: &'a [Sample]) -> Vec<&'a UnitOutcome> {
     let placed = |arm: &'a [Sample]| {
         let length = arm.len().max(1) as f64;
-        arm.iter()
-            .enumerate()
-            .map(move |(place, run)| ((place as f64 + 0.5) / length, &run.outcome))
+        arm.iter().enumerate().map(move |(place, run)| ((place as f64 + 0.5) / length, &run.outcome))
     };
     let mut order: Vec<_> = placed(control).chain(placed(candidate)).collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0));

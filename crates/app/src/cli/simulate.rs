@@ -44,19 +44,10 @@ pub(crate) struct Args {
 /// # Errors
 ///
 /// Unwritable output. Bad usage is exit code 2.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "a command owns its arguments"
-)]
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.list {
         for scenario in scenario::all() {
-            writeln!(
-                std::io::stdout(),
-                "{:<18} {}",
-                scenario.name,
-                scenario.about
-            )?;
+            writeln!(std::io::stdout(), "{:<18} {}", scenario.name, scenario.about)?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -67,9 +58,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    let threads = args
-        .threads
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    let threads =
+        args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let scores = all(&args, &scenarios, threads)?;
     if args.json {
         let text = serde_json::to_string_pretty(&serde_json::json!({ "scenarios": scores }))?;
@@ -92,10 +82,7 @@ fn chosen(args: &Args) -> anyhow::Result<Vec<Scenario>> {
     }
     args.scenario
         .iter()
-        .map(|name| {
-            scenario::named(name)
-                .with_context(|| format!("there is no scenario {name}; see --list"))
-        })
+        .map(|name| scenario::named(name).with_context(|| format!("there is no scenario {name}; see --list")))
         .collect()
 }
 
@@ -105,9 +92,7 @@ fn all(args: &Args, scenarios: &[Scenario], threads: usize) -> anyhow::Result<Ve
     } else {
         ProgressBar::hidden()
     };
-    bar.set_style(ProgressStyle::with_template(
-        "{msg:18} {wide_bar} {pos}/{len} {eta}",
-    )?);
+    bar.set_style(ProgressStyle::with_template("{msg:18} {wide_bar} {pos}/{len} {eta}")?);
     let scores = scenarios
         .iter()
         .map(|scenario| {
@@ -151,9 +136,7 @@ fn table(args: &Args, scores: &[Score]) -> anyhow::Result<()> {
             score.p_keep_supported,
             score.p_inconclusive,
             score.p_invalid,
-            score
-                .median_candidate_tasks
-                .map_or_else(|| "-".to_owned(), |tasks| format!("{tasks:.0}")),
+            score.median_candidate_tasks.map_or_else(|| "-".to_owned(), |tasks| format!("{tasks:.0}")),
             score.exposed_tasks,
         )?;
     }

@@ -7,9 +7,8 @@ use uplift_model::verdict::{Decision, Findings, MetricFinding, Next, Phase, Reas
 use super::Ruling;
 
 pub(super) fn rule(findings: &Findings, policy: &TrialPolicy) -> Option<Ruling> {
-    let rollback = |reason, metrics| {
-        Some(Ruling::new(Decision::Rollback, Next::Rollback, reason).because_of(metrics))
-    };
+    let rollback =
+        |reason, metrics| Some(Ruling::new(Decision::Rollback, Next::Rollback, reason).because_of(metrics));
     if let Some(metrics) = by_evidence(findings, policy) {
         return rollback(Reason::CombinedEvidence, metrics);
     }
@@ -34,84 +33,58 @@ fn by_evidence(findings: &Findings, policy: &TrialPolicy) -> Option<Vec<String>>
     if by_costs_alone && paid_for(findings, policy) {
         return None;
     }
-    let largest = findings
-        .metrics
-        .iter()
-        .map(|finding| finding.evidence_share)
-        .fold(0.0, f64::max);
-    Some(names(findings, |finding| {
-        finding.evidence_share > 0.0 && finding.evidence_share >= 0.5 * largest
-    }))
+    let largest = findings.metrics.iter().map(|finding| finding.evidence_share).fold(0.0, f64::max);
+    Some(names(findings, |finding| finding.evidence_share > 0.0 && finding.evidence_share >= 0.5 * largest))
 }
 
 /// The one planned look for harm, its level shared by all metrics that play a part.
 fn at_horizon(findings: &Findings, policy: &TrialPolicy) -> Option<Vec<String>> {
-    let tested = findings
-        .metrics
-        .iter()
-        .filter(|finding| finding.roles.any())
-        .count()
-        .max(1);
+    let tested = findings.metrics.iter().filter(|finding| finding.roles.any()).count().max(1);
     let level = policy.horizon_alpha / tested as f64;
     let paid = paid_for(findings, policy);
     let harmful = names(findings, |finding| {
-        let worse =
-            finding.fixed.is_some_and(|look| look.harm <= level) && finding.effect.estimate < 0.0;
+        let worse = finding.fixed.is_some_and(|look| look.harm <= level) && finding.effect.estimate < 0.0;
         finding.roles.any() && worse && !(paid && is_only_cost(finding.roles))
     });
     (!harmful.is_empty()).then_some(harmful)
 }
 
-/// Higher costs are paid for: early while the whole is better or a goal is shown to be, and then they wait for the
+/// Evidence for a goal that makes higher costs wait for the horizon.
+const PROMISING: f64 = 2.0;
+
+/// Higher costs are paid for: early while the whole is better or a goal promises to be, and then they wait for the
 /// horizon; there only by a goal that is shown to be better, with the whole.
 fn paid_for(findings: &Findings, policy: &TrialPolicy) -> bool {
     let level = policy.keep_alpha;
-    let shown = findings.metrics.iter().any(|finding| {
-        finding.roles.goal
-            && (finding.evidence.better >= -level.ln()
-                || finding.fixed.is_some_and(|look| look.better <= level / 2.0))
-    });
+    let mut goals = findings.metrics.iter().filter(|finding| finding.roles.goal);
     if findings.phase == Phase::Early {
-        findings.balance >= 0.0 || shown
-    } else {
-        shown && settled(findings) >= 0.0
+        return findings.balance >= 0.0 || goals.any(|finding| finding.evidence.better > PROMISING.ln());
     }
+    let shown = goals.any(|finding| {
+        finding.evidence.better >= -level.ln() || finding.fixed.is_some_and(|look| look.better <= level / 2.0)
+    });
+    shown && settled(findings) >= 0.0
 }
 
 /// The bill at the horizon: effects that can be told from nothing, weighted as in the effectiveness.
 fn settled(findings: &Findings) -> f64 {
-    let told = findings
-        .metrics
-        .iter()
-        .filter(|finding| finding.effect.low > 0.0 || finding.effect.high < 0.0);
-    told.map(|finding| finding.weight * finding.effect.estimate)
-        .sum()
+    let told = findings.metrics.iter().filter(|finding| finding.effect.low > 0.0 || finding.effect.high < 0.0);
+    told.map(|finding| finding.weight * finding.effect.estimate).sum()
 }
 
 /// A whole of one metric is that metric, and has been judged by its own test.
 fn below_threshold(findings: &Findings, policy: &TrialPolicy) -> bool {
     let whole = &findings.effectiveness;
-    let metrics = findings
-        .metrics
-        .iter()
-        .filter(|finding| finding.weight > 0.0)
-        .count();
+    let metrics = findings.metrics.iter().filter(|finding| finding.weight > 0.0).count();
     metrics > 1 && whole.estimate < policy.rollback_threshold && whole.high < 0.0
 }
 
 fn worst(findings: &Findings) -> Vec<String> {
-    names(findings, |finding| {
-        finding.weight > 0.0 && finding.effect.estimate < 0.0
-    })
+    names(findings, |finding| finding.weight > 0.0 && finding.effect.estimate < 0.0)
 }
 
 fn names(findings: &Findings, which: impl Fn(&MetricFinding) -> bool) -> Vec<String> {
-    findings
-        .metrics
-        .iter()
-        .filter(|finding| which(finding))
-        .map(|finding| finding.name.clone())
-        .collect()
+    findings.metrics.iter().filter(|finding| which(finding)).map(|finding| finding.name.clone()).collect()
 }
 
 pub(super) fn is_only_cost(roles: Roles) -> bool {

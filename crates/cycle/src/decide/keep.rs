@@ -23,26 +23,16 @@ pub(super) fn rule(findings: &Findings, policy: &TrialPolicy) -> Result<Ruling, 
         ruling.strength = Some(strength);
         ruling
     };
-    let reason = if better.is_empty() {
-        Reason::NotWorse
-    } else {
-        Reason::GoalBetter
-    };
+    let reason = if better.is_empty() { Reason::NotWorse } else { Reason::GoalBetter };
     if missing.is_empty() && findings.may_prove {
         return Ok(keep(Strength::Proven, reason));
     }
     let at_horizon = findings.phase == Phase::FirstHorizon || findings.last;
     let allowed = policy.keep_requires == KeepRequires::Supported && at_horizon;
-    let only_margins = missing
-        .iter()
-        .all(|reason| *reason == Reason::MarginNotShown);
+    let only_margins = missing.iter().all(|reason| *reason == Reason::MarginNotShown);
     if allowed && only_margins && goal_shown && supported(findings, policy) {
         let mut ruling = keep(Strength::Supported, reason);
-        if findings
-            .metrics
-            .iter()
-            .any(|finding| is_only_cost(finding.roles) && !finding.inside_margin)
-        {
+        if findings.metrics.iter().any(|finding| is_only_cost(finding.roles) && !finding.inside_margin) {
             ruling.reasons.push(Reason::CostsPaidFor);
         }
         return Ok(ruling);
@@ -56,27 +46,15 @@ pub(super) fn rule(findings: &Findings, policy: &TrialPolicy) -> Result<Ruling, 
 /// What must hold for any keep.
 fn sound(findings: &Findings, policy: &TrialPolicy) -> Vec<Reason> {
     let mut missing = Vec::new();
-    let compared = findings
-        .metrics
-        .iter()
-        .any(|finding| finding.roles.any() && finding.n.iter().all(|n| *n > 0));
+    let compared = findings.metrics.iter().any(|finding| finding.roles.any() && finding.n.iter().all(|n| *n > 0));
     if findings.matured.contains(&0) || !compared {
         missing.push(Reason::EmptyArm);
-    } else if findings
-        .matured
-        .iter()
-        .any(|units| *units < policy.min_units_per_arm)
-    {
+    } else if findings.matured.iter().any(|units| *units < policy.min_units_per_arm) {
         missing.push(Reason::TooFewUnits);
     }
     let coverage = &findings.coverage;
     let unequal = coverage.log_evidence >= policy.allocation_evidence.ln();
-    if unequal
-        || coverage
-            .known
-            .iter()
-            .any(|known| *known < policy.min_coverage)
-    {
+    if unequal || coverage.known.iter().any(|known| *known < policy.min_coverage) {
         missing.push(Reason::Coverage);
     }
     missing
@@ -86,15 +64,11 @@ fn sound(findings: &Findings, policy: &TrialPolicy) -> Vec<Reason> {
 fn better_goals(findings: &Findings, policy: &TrialPolicy) -> Vec<String> {
     let goals = findings.metrics.iter().filter(|finding| finding.roles.goal);
     let level = policy.keep_alpha / 2.0 / goals.clone().count().max(1) as f64;
-    goals
-        .filter(|finding| is_better(finding, level))
-        .map(|finding| finding.name.clone())
-        .collect()
+    goals.filter(|finding| is_better(finding, level)).map(|finding| finding.name.clone()).collect()
 }
 
 fn is_better(finding: &MetricFinding, level: f64) -> bool {
-    let shown = finding.evidence.better >= -level.ln()
-        || finding.fixed.is_some_and(|look| look.better <= level);
+    let shown = finding.evidence.better >= -level.ln() || finding.fixed.is_some_and(|look| look.better <= level);
     shown && finding.effect.estimate > 0.0
 }
 
@@ -102,11 +76,7 @@ fn is_better(finding: &MetricFinding, level: f64) -> bool {
 /// needs the one that is not.
 fn all_not_worse(findings: &Findings, policy: &TrialPolicy) -> bool {
     let level = policy.keep_alpha / 2.0;
-    let mut held = findings
-        .metrics
-        .iter()
-        .filter(|finding| finding.roles.guardrail || finding.roles.cost)
-        .peekable();
+    let mut held = findings.metrics.iter().filter(|finding| finding.roles.guardrail || finding.roles.cost).peekable();
     let any = held.peek().is_some();
     // A trial with goals only has nothing else to hold.
     (any || policy.keep_on == KeepOn::Better)
@@ -121,16 +91,11 @@ fn all_not_worse(findings: &Findings, policy: &TrialPolicy) -> bool {
 /// whole is better.
 fn supported(findings: &Findings, policy: &TrialPolicy) -> bool {
     let level = policy.keep_alpha;
-    let mut guardrails = findings
-        .metrics
-        .iter()
-        .filter(|finding| finding.roles.guardrail);
+    let mut guardrails = findings.metrics.iter().filter(|finding| finding.roles.guardrail);
     guardrails.all(|finding| {
-        let ruled_out = finding.evidence.not_much_worse >= -level.ln()
-            || finding
-                .fixed
-                .is_some_and(|look| look.not_much_worse <= level)
-            || is_better(finding, level);
+        // Most of the level goes to the planned look: a supported keep comes at a horizon only.
+        let ruled_out = finding.evidence.not_much_worse >= -(0.2 * level).ln()
+            || finding.fixed.is_some_and(|look| look.not_much_worse <= 0.8 * level);
         finding.inside_margin && ruled_out
     }) && findings.effectiveness.estimate > 0.0
 }

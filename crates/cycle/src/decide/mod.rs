@@ -40,13 +40,7 @@ struct Ruling {
 
 impl Ruling {
     fn new(decision: Decision, next: Next, reason: Reason) -> Self {
-        Self {
-            decision,
-            strength: None,
-            next,
-            reasons: vec![reason],
-            deciding: Vec::new(),
-        }
+        Self { decision, strength: None, next, reasons: vec![reason], deciding: Vec::new() }
     }
 
     fn because_of(mut self, metrics: Vec<String>) -> Self {
@@ -103,8 +97,7 @@ fn broken(findings: &Findings, policy: &TrialPolicy) -> Option<Reason> {
         return Some(Reason::SampleRatioMismatch);
     }
     let units: u64 = allocation.assigned.iter().sum();
-    (units >= CROSSOVER_UNITS && allocation.crossover > policy.max_crossover)
-        .then_some(Reason::Crossover)
+    (units >= CROSSOVER_UNITS && allocation.crossover > policy.max_crossover).then_some(Reason::Crossover)
 }
 
 fn inconclusive(findings: &Findings, policy: &TrialPolicy, mut reasons: Vec<Reason>) -> Ruling {
@@ -127,19 +120,11 @@ fn inconclusive(findings: &Findings, policy: &TrialPolicy, mut reasons: Vec<Reas
 /// The most that any metric with a part still needs; `None` as soon as one of them points to no decision and none to a
 /// sooner rollback.
 fn units_needed(findings: &Findings) -> Option<u64> {
-    let acting = findings
-        .metrics
-        .iter()
-        .filter(|finding| finding.roles.any());
-    let worse = acting
-        .clone()
-        .filter(|finding| !finding.inside_margin)
-        .filter_map(|finding| finding.units_needed)
-        .min();
+    let acting = findings.metrics.iter().filter(|finding| finding.roles.any());
+    let worse =
+        acting.clone().filter(|finding| !finding.inside_margin).filter_map(|finding| finding.units_needed).min();
     if worse.is_some() {
         return worse;
     }
-    acting
-        .map(|finding| finding.units_needed)
-        .try_fold(0, |most, needed| needed.map(|needed| most.max(needed)))
+    acting.map(|finding| finding.units_needed).try_fold(0, |most, needed| needed.map(|needed| most.max(needed)))
 }

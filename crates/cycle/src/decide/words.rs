@@ -7,12 +7,7 @@ use uplift_model::verdict::{Decision, Findings, MetricFinding, Next, Reason, Str
 
 use super::Ruling;
 
-pub(super) fn text(
-    findings: &Findings,
-    policy: &TrialPolicy,
-    ruling: &Ruling,
-    units_needed: Option<u64>,
-) -> String {
+pub(super) fn text(findings: &Findings, policy: &TrialPolicy, ruling: &Ruling, units_needed: Option<u64>) -> String {
     let head = match (ruling.decision, ruling.strength) {
         (Decision::Keep, Some(Strength::Proven)) => "Keep, proven",
         (Decision::Keep, Some(Strength::Supported)) => "Keep, supported",
@@ -22,25 +17,12 @@ pub(super) fn text(
         (Decision::InvalidAllocation, _) => "Invalid",
         (Decision::Running, _) => "Running",
     };
-    let why: Vec<_> = ruling
-        .reasons
-        .iter()
-        .map(|reason| words(*reason, findings, policy))
-        .collect();
+    let why: Vec<_> = ruling.reasons.iter().map(|reason| words(*reason, findings, policy)).collect();
     let mut text = format!("{head}: {}.", why.join("; "));
-    let mut numbers: Vec<_> = findings
-        .metrics
-        .iter()
-        .filter(|finding| ruling.deciding.contains(&finding.name))
-        .map(in_numbers)
-        .collect();
+    let mut numbers: Vec<_> =
+        findings.metrics.iter().filter(|finding| ruling.deciding.contains(&finding.name)).map(in_numbers).collect();
     if numbers.is_empty() {
-        numbers = findings
-            .metrics
-            .iter()
-            .filter(|finding| finding.roles.any())
-            .map(in_numbers)
-            .collect();
+        numbers = findings.metrics.iter().filter(|finding| finding.roles.any()).map(in_numbers).collect();
     }
     if !numbers.is_empty() {
         text.push(' ');
@@ -92,10 +74,7 @@ fn words(reason: Reason, findings: &Findings, policy: &TrialPolicy) -> String {
             assigned[0], assigned[1]
         ),
         Reason::Crossover => {
-            format!(
-                "{:.1}% of the units saw both arms",
-                100.0 * findings.allocation.crossover
-            )
+            format!("{:.1}% of the units saw both arms", 100.0 * findings.allocation.crossover)
         }
         Reason::CombinedEvidence => format!(
             "the evidence of harm reached {:.0} to 1, of {:.0} needed",

@@ -2,8 +2,7 @@
 
 use uplift_model::metric::{Direction, Measure, MetricSpec, ScoreKind};
 use uplift_model::verdict::{
-    Allocation, Combined, Coverage, Findings, Interval, LogEvidence, Method, MetricFinding, Phase,
-    Summary,
+    Allocation, Combined, Coverage, Findings, Interval, LogEvidence, Method, MetricFinding, Phase, Summary,
 };
 
 use super::pairs::{self, Values};
@@ -23,36 +22,18 @@ pub fn findings(control: &[Sample], candidate: &[Sample], question: &Question) -
     let metrics: Vec<_> = question
         .metrics
         .iter()
-        .map(|spec| {
-            one(
-                spec,
-                &pairs::values(&spec.measure, control, candidate, paired),
-                question,
-            )
-        })
+        .map(|spec| one(spec, &pairs::values(&spec.measure, control, candidate, paired), question))
         .collect();
     let assigned = [control.len() as u64, candidate.len() as u64];
-    let matured = if paired {
-        [pairs::common(control, candidate) as u64; 2]
-    } else {
-        assigned
-    };
+    let matured = if paired { [pairs::common(control, candidate) as u64; 2] } else { assigned };
     let all = (assigned[0] + assigned[1]).max(1) as f64;
     let log_evidence = question.share.map_or(0.0, |share| {
-        allocation::ln_mismatch(
-            assigned.map(|n| n as f64),
-            [1.0 - share, share],
-            allocation::CONCENTRATION,
-        )
+        allocation::ln_mismatch(assigned.map(|n| n as f64), [1.0 - share, share], allocation::CONCENTRATION)
     });
     let effectiveness = whole(&metrics, |effect| effect.estimate);
     Findings {
         at_us: 0,
-        method: if paired {
-            Method::Paired
-        } else {
-            Method::Unpaired
-        },
+        method: if paired { Method::Paired } else { Method::Unpaired },
         phase: Phase::FirstHorizon,
         last: true,
         may_prove: true,
@@ -60,16 +41,9 @@ pub fn findings(control: &[Sample], candidate: &[Sample], question: &Question) -
         matured,
         immature: 0,
         late: 0,
-        allocation: Allocation {
-            assigned,
-            log_evidence,
-            crossover: question.crossed as f64 / all,
-        },
+        allocation: Allocation { assigned, log_evidence, crossover: question.crossed as f64 / all },
         coverage: coverage(control, candidate),
-        combined: Combined {
-            log_threshold: (1.0 / question.policy.rollback_alpha).ln(),
-            ..Combined::default()
-        },
+        combined: Combined { log_threshold: (1.0 / question.policy.rollback_alpha).ln(), ..Combined::default() },
         effectiveness: Interval {
             estimate: effectiveness,
             low: whole(&metrics, |effect| effect.low),
@@ -83,45 +57,21 @@ pub fn findings(control: &[Sample], candidate: &[Sample], question: &Question) -
 
 fn whole(metrics: &[MetricFinding], part: fn(&Interval) -> f64) -> f64 {
     // A metric nobody reported has no part in the whole.
-    let known = || {
-        metrics
-            .iter()
-            .filter(|finding| finding.n.iter().all(|n| *n > 0))
-    };
+    let known = || metrics.iter().filter(|finding| finding.n.iter().all(|n| *n > 0));
     let weight: f64 = known().map(|finding| finding.weight).sum();
     if weight <= 0.0 {
         return 0.0;
     }
-    known()
-        .map(|finding| finding.weight * part(&finding.effect))
-        .sum::<f64>()
-        / weight
+    known().map(|finding| finding.weight * part(&finding.effect)).sum::<f64>() / weight
 }
 
 fn coverage(control: &[Sample], candidate: &[Sample]) -> Coverage {
     let arms = [control, candidate];
-    let unknown = arms.map(|arm| {
-        arm.iter()
-            .filter(|run| run.outcome.success.is_none())
-            .count() as f64
-    });
+    let unknown = arms.map(|arm| arm.iter().filter(|run| run.outcome.success.is_none()).count() as f64);
     let all = arms.map(|arm| arm.len() as f64);
-    let known = [0, 1].map(|arm: usize| {
-        if all[arm] > 0.0 {
-            1.0 - unknown[arm] / all[arm]
-        } else {
-            1.0
-        }
-    });
+    let known = [0, 1].map(|arm: usize| if all[arm] > 0.0 { 1.0 - unknown[arm] / all[arm] } else { 1.0 });
     let share = all[1] / (all[0] + all[1]).max(1.0);
-    Coverage {
-        known,
-        log_evidence: allocation::ln_mismatch(
-            unknown,
-            [1.0 - share, share],
-            COVERAGE_CONCENTRATION,
-        ),
-    }
+    Coverage { known, log_evidence: allocation::ln_mismatch(unknown, [1.0 - share, share], COVERAGE_CONCENTRATION) }
 }
 
 fn is_rate(measure: &Measure) -> bool {
@@ -150,30 +100,12 @@ fn one(spec: &MetricSpec, values: &Values, question: &Question) -> MetricFinding
         };
         Allowed { multiple, shift }
     };
-    let least = if measure.is_amount() {
-        question.policy.least_cost_ratio.max(1.0).ln()
-    } else {
-        0.0
-    };
+    let least = if measure.is_amount() { question.policy.least_cost_ratio.max(1.0).ln() } else { 0.0 };
     let allowed = [margin, 2.0 * margin].map(allowed);
-    let fixed = look(
-        values,
-        &Asked {
-            sign,
-            rate,
-            least,
-            allowed,
-        },
-    );
+    let fixed = look(values, &Asked { sign, rate, least, allowed });
     let beyond = worsening(values, sign, allowed[0].multiple).estimate - allowed[0].shift;
     let known = equal.n.iter().all(|n| *n > 0);
-    let shown = equal.means.map(|mean| {
-        if measure.is_amount() && known {
-            mean.exp()
-        } else {
-            mean
-        }
-    });
+    let shown = equal.means.map(|mean| if measure.is_amount() && known { mean.exp() } else { mean });
     let needed = units_needed(&equal, beyond);
     MetricFinding {
         name: measure.name().to_owned(),
@@ -201,9 +133,7 @@ fn one(spec: &MetricSpec, values: &Values, question: &Question) -> MetricFinding
 fn weight(spec: &MetricSpec) -> f64 {
     match &spec.measure {
         _ if !spec.roles.any() => 0.0,
-        Measure::Custom(custom) if custom.weight.is_finite() && custom.weight > 0.0 => {
-            custom.weight
-        }
+        Measure::Custom(custom) if custom.weight.is_finite() && custom.weight > 0.0 => custom.weight,
         Measure::Custom(_) => 0.0,
         _ => 1.0,
     }
@@ -221,11 +151,7 @@ fn margin(measure: &Measure, control: f64, question: &Question) -> f64 {
 /// Relative change, positive when better, clipped to [-1, 1].
 fn effect(measure: &Measure, equal: &Worsening, unseen: f64) -> Interval {
     if equal.n.contains(&0) {
-        return Interval {
-            estimate: 0.0,
-            low: -1.0,
-            high: 1.0,
-        };
+        return Interval { estimate: 0.0, low: -1.0, high: 1.0 };
     }
     let control = equal.means[0];
     let half = normal::upper_quantile(SHOWN / 2.0) * equal.variance.sqrt() + unseen;

@@ -27,19 +27,9 @@ pub(super) fn common(control: &[Sample], candidate: &[Sample]) -> usize {
     a.keys().filter(|item| b.contains_key(*item)).count()
 }
 
-pub(super) fn values(
-    measure: &Measure,
-    control: &[Sample],
-    candidate: &[Sample],
-    paired: bool,
-) -> Values {
+pub(super) fn values(measure: &Measure, control: &[Sample], candidate: &[Sample], paired: bool) -> Values {
     if !paired {
-        let all = |samples: &[Sample]| {
-            samples
-                .iter()
-                .filter_map(|run| value(measure, &run.outcome))
-                .collect()
-        };
+        let all = |samples: &[Sample]| samples.iter().filter_map(|run| value(measure, &run.outcome)).collect();
         return Values::Unpaired([all(control), all(candidate)]);
     }
     let (a, b) = (by_item(control), by_item(candidate));
@@ -62,10 +52,7 @@ fn by_item(samples: &[Sample]) -> BTreeMap<&str, Vec<&UnitOutcome>> {
 
 /// Repetitions of an item count as one: their mean.
 fn mean(measure: &Measure, outcomes: &[&UnitOutcome]) -> Option<f64> {
-    let known: Vec<f64> = outcomes
-        .iter()
-        .filter_map(|outcome| value(measure, outcome))
-        .collect();
+    let known: Vec<f64> = outcomes.iter().filter_map(|outcome| value(measure, outcome)).collect();
     (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
 }
 
@@ -80,10 +67,10 @@ fn value(measure: &Measure, outcome: &UnitOutcome) -> Option<f64> {
         Measure::Duration => outcome.duration_ms.and_then(log),
         Measure::Tokens => outcome.tokens.and_then(log),
         Measure::Cost => outcome.cost.and_then(log),
-        Measure::Custom(custom) => {
-            outcome.scores.get(&custom.name).copied().filter(|score| {
-                score.is_finite() && (custom.kind == ScoreKind::Number || rate(score))
-            })
-        }
+        Measure::Custom(custom) => outcome
+            .scores
+            .get(&custom.name)
+            .copied()
+            .filter(|score| score.is_finite() && (custom.kind == ScoreKind::Number || rate(score))),
     }
 }

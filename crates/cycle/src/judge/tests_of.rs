@@ -44,21 +44,11 @@ pub(super) struct Worsening {
 pub(super) fn worsening(values: &Values, sign: f64, multiple: f64) -> Worsening {
     match values {
         Values::Paired(pairs) => {
-            let differences: Vec<f64> = pairs
-                .iter()
-                .map(|[c, t]| sign * (t - multiple * c))
-                .collect();
+            let differences: Vec<f64> = pairs.iter().map(|[c, t]| sign * (t - multiple * c)).collect();
             let (estimate, spread) = moments(&differences);
             let n = pairs.len() as f64;
-            let means = [0, 1].map(|arm: usize| {
-                moments(&pairs.iter().map(|pair| pair[arm]).collect::<Vec<_>>()).0
-            });
-            Worsening {
-                estimate,
-                variance: spread / n.max(1.0),
-                means,
-                n: [pairs.len() as u64; 2],
-            }
+            let means = [0, 1].map(|arm: usize| moments(&pairs.iter().map(|pair| pair[arm]).collect::<Vec<_>>()).0);
+            Worsening { estimate, variance: spread / n.max(1.0), means, n: [pairs.len() as u64; 2] }
         }
         Values::Unpaired(arms) => {
             let [(c, v_c), (t, v_t)] = [moments(&arms[0]), moments(&arms[1])];
@@ -66,11 +56,7 @@ pub(super) fn worsening(values: &Values, sign: f64, multiple: f64) -> Worsening 
             let part = |spread: f64, n: usize| spread / (n as f64).max(1.0);
             let known = n.iter().all(|n| *n > 0);
             Worsening {
-                estimate: if known {
-                    sign * (t - multiple * c)
-                } else {
-                    0.0
-                },
+                estimate: if known { sign * (t - multiple * c) } else { 0.0 },
                 variance: part(v_t, n[1]) + multiple * multiple * part(v_c, n[0]),
                 means: [c, t],
                 n: n.map(|n| n as u64),
@@ -103,22 +89,12 @@ pub(super) fn look(values: &Values, asked: &Asked) -> FixedLook {
         if asked.rate {
             let found = worsening(values, asked.sign, allowed.multiple);
             let variance = found.variance + unseen(values).powi(2);
-            if known(&equal) {
-                normal::upper(-z(found.estimate - allowed.shift, variance))
-            } else {
-                1.0
-            }
+            if known(&equal) { normal::upper(-z(found.estimate - allowed.shift, variance)) } else { 1.0 }
         } else {
             shifted(values, asked, allowed.shift).1
         }
     });
-    FixedLook {
-        harm,
-        better,
-        not_worse: not_worse.min(better),
-        not_much_worse: not_much_worse.min(better),
-        differs,
-    }
+    FixedLook { harm, better, not_worse: not_worse.min(better), not_much_worse: not_much_worse.min(better), differs }
 }
 
 /// What one more run, gone the other way, would change: runs that all agree have no variance, and without this they
@@ -150,29 +126,17 @@ fn counted(values: &Values, sign: f64) -> (f64, f64, f64) {
     match values {
         Values::Paired(pairs) => {
             let count = |worse: bool| {
-                pairs
-                    .iter()
-                    .filter(|[c, t]| (t - c).abs() > 0.5 && ((sign * (t - c) > 0.0) == worse))
-                    .count() as u64
+                pairs.iter().filter(|[c, t]| (t - c).abs() > 0.5 && ((sign * (t - c) > 0.0) == worse)).count() as u64
             };
             let (worse, better) = (count(true), count(false));
-            (
-                mcnemar_one_sided(worse, better),
-                mcnemar_one_sided(better, worse),
-                mcnemar(worse, better),
-            )
+            (mcnemar_one_sided(worse, better), mcnemar_one_sided(better, worse), mcnemar(worse, better))
         }
         Values::Unpaired(arms) => {
             let trials = [arms[0].len() as u64, arms[1].len() as u64];
-            let hits = [0, 1]
-                .map(|arm: usize| arms[arm].iter().filter(|value| **value > 0.5).count() as u64);
+            let hits = [0, 1].map(|arm: usize| arms[arm].iter().filter(|value| **value > 0.5).count() as u64);
             let misses = [trials[0] - hits[0], trials[1] - hits[1]];
             let (more, fewer) = (fisher_upper(hits, trials), fisher_upper(misses, trials));
-            let (worse, better) = if sign > 0.0 {
-                (more, fewer)
-            } else {
-                (fewer, more)
-            };
+            let (worse, better) = if sign > 0.0 { (more, fewer) } else { (fewer, more) };
             (worse, better, (2.0 * worse.min(better)).min(1.0))
         }
     }
@@ -182,7 +146,7 @@ fn counted(values: &Values, sign: f64) -> (f64, f64, f64) {
 fn shifted(values: &Values, asked: &Asked, shift: f64) -> (f64, f64) {
     match values {
         // Amounts that differ by the very same factor everywhere were not measured.
-        Values::Paired(_) if worsening(values, asked.sign, 1.0).variance <= 1e-18 => (1.0, 1.0),
+        _ if worsening(values, asked.sign, 1.0).variance <= 1e-18 => (1.0, 1.0),
         Values::Paired(pairs) => {
             let ranks = signed_rank(pairs.iter().map(|[c, t]| asked.sign * (t - c) - shift));
             (ranks.above, ranks.below)
@@ -191,11 +155,7 @@ fn shifted(values: &Values, asked: &Asked, shift: f64) -> (f64, f64) {
             let found = worsening(values, asked.sign, 1.0);
             let value = z(found.estimate - shift, found.variance);
             let (above, below) = (student_upper(value, arms), student_upper(-value, arms));
-            if known(&found) {
-                (above, below)
-            } else {
-                (1.0, 1.0)
-            }
+            if known(&found) { (above, below) } else { (1.0, 1.0) }
         }
     }
 }

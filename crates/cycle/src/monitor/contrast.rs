@@ -19,29 +19,17 @@ pub(super) struct Contrast {
 impl Contrast {
     /// Estimated worsening beyond what is allowed, on the scale of the form.
     pub(super) fn estimate(self) -> f64 {
-        if self.information > 0.0 {
-            self.score / self.information
-        } else {
-            0.0
-        }
+        if self.information > 0.0 { self.score / self.information } else { 0.0 }
     }
 
     /// Variance of the estimate; infinite where nothing is known.
     pub(super) fn variance(self) -> f64 {
-        if self.information > 0.0 {
-            1.0 / self.information
-        } else {
-            f64::INFINITY
-        }
+        if self.information > 0.0 { 1.0 / self.information } else { f64::INFINITY }
     }
 
     /// Standardised.
     pub(super) fn z(self) -> f64 {
-        if self.information > 0.0 {
-            self.score / self.information.sqrt()
-        } else {
-            0.0
-        }
+        if self.information > 0.0 { self.score / self.information.sqrt() } else { 0.0 }
     }
 }
 
@@ -53,25 +41,15 @@ pub(super) struct Allowed {
 }
 
 impl Allowed {
-    pub(super) const NOTHING: Self = Self {
-        multiple: 1.0,
-        shift: 0.0,
-    };
+    pub(super) const NOTHING: Self = Self { multiple: 1.0, shift: 0.0 };
 
     pub(super) fn multiple(multiple: f64) -> Self {
-        Self {
-            multiple,
-            shift: 0.0,
-        }
+        Self { multiple, shift: 0.0 }
     }
 }
 
 /// Compares the arms against what is allowed.
-pub(super) fn contrast<'a>(
-    signal: &Signal,
-    allowed: Allowed,
-    strata: impl Iterator<Item = &'a Arms>,
-) -> Contrast {
+pub(super) fn contrast<'a>(signal: &Signal, allowed: Allowed, strata: impl Iterator<Item = &'a Arms>) -> Contrast {
     let mut total = Contrast::default();
     for arms in strata {
         if let Some((worse, variance)) = within(signal, allowed, arms) {
@@ -99,10 +77,7 @@ fn within(signal: &Signal, allowed: Allowed, [control, candidate]: &Arms) -> Opt
         return None;
     }
     let theta = allowed.multiple;
-    let (c, t) = (
-        control.mean() + signal.centre,
-        candidate.mean() + signal.centre,
-    );
+    let (c, t) = (control.mean() + signal.centre, candidate.mean() + signal.centre);
     let v_c = control.variance(prior, weight) / n_c;
     let v_t = candidate.variance(prior, weight) / n_t;
     let continuity = 0.25 * (1.0 / (n_t * n_t) + 1.0 / (n_c * n_c));
@@ -124,16 +99,10 @@ fn within(signal: &Signal, allowed: Allowed, [control, candidate]: &Arms) -> Opt
 /// would be none.
 pub(super) fn at_margin(signal: &Signal, margin: f64, usual: f64) -> Allowed {
     match signal.form {
-        _ if signal.source == Source::Error => Allowed {
-            multiple: 1.0,
-            shift: margin * usual.max(0.01),
-        },
-        Form::Rate(Direction::Higher) | Form::Scaled(Direction::Higher, _) => {
-            Allowed::multiple(1.0 - margin)
+        _ if signal.source == Source::Error => Allowed { multiple: 1.0, shift: margin * usual.max(0.01) },
+        Form::Rate(Direction::Higher) | Form::Scaled(Direction::Higher, _) => Allowed::multiple(1.0 - margin),
+        Form::Log | Form::Mean | Form::Rate(Direction::Lower) | Form::Scaled(Direction::Lower, _) => {
+            Allowed::multiple(1.0 + margin)
         }
-        Form::Log
-        | Form::Mean
-        | Form::Rate(Direction::Lower)
-        | Form::Scaled(Direction::Lower, _) => Allowed::multiple(1.0 + margin),
     }
 }

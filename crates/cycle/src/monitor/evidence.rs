@@ -14,16 +14,7 @@ pub(super) fn combined(plan: &Plan, state: &State, counts: impl Fn(usize) -> boo
         .iter()
         .enumerate()
         .filter(|(_, signal)| signal.weight > 0.0)
-        .map(|(place, signal)| {
-            (
-                signal.weight,
-                if counts(place) {
-                    mixed(plan, state, place)
-                } else {
-                    0.0
-                },
-            )
-        })
+        .map(|(place, signal)| (signal.weight, if counts(place) { mixed(plan, state, place) } else { 0.0 }))
         .collect();
     let ln = ln_sum(terms.into_iter());
     // No signal at all is no evidence.
@@ -36,10 +27,7 @@ pub(super) fn counts(plan: &Plan, state: &State, place: usize) -> bool {
     const CLEARLY: f64 = 1.959_964;
     let signal = &plan.signals[place];
     signal.least.is_none_or(|least| {
-        let arms = state
-            .strata
-            .iter()
-            .map(|stratum| &stratum.harm[0].arms[place]);
+        let arms = state.strata.iter().map(|stratum| &stratum.harm[0].arms[place]);
         least <= 1.0 || contrast(signal, Allowed::multiple(least), arms).z() >= CLEARLY
     })
 }
@@ -47,10 +35,7 @@ pub(super) fn counts(plan: &Plan, state: &State, place: usize) -> bool {
 /// Natural logarithm of one signal's evidence, mixed over the starts. The cache must be fresh.
 pub(super) fn mixed(plan: &Plan, state: &State, place: usize) -> f64 {
     ln_sum(
-        plan.start_weights
-            .iter()
-            .zip(&state.cache)
-            .map(|(weight, signals)| (*weight, signals[place].unwrap_or(0.0))),
+        plan.start_weights.iter().zip(&state.cache).map(|(weight, signals)| (*weight, signals[place].unwrap_or(0.0))),
     )
 }
 
@@ -63,9 +48,7 @@ pub(super) fn refresh(plan: &Plan, state: &mut State) {
             if cached.is_some() || signal.weight <= 0.0 {
                 continue;
             }
-            let arms = strata
-                .iter()
-                .map(|stratum| &stratum.harm[start].arms[place]);
+            let arms = strata.iter().map(|stratum| &stratum.harm[start].arms[place]);
             let conditional = plan.conditionals.first().and_then(|stratum| stratum[place]);
             let ln = if conditional.is_some() {
                 strata

@@ -3,8 +3,7 @@
 use uplift_model::metric::{Direction, Measure};
 use uplift_model::trial::{Comparison, TrialKind};
 use uplift_model::verdict::{
-    Allocation, Combined, Coverage, Findings, FixedLook, Interval, LogEvidence, Method,
-    MetricFinding, Phase, Summary,
+    Allocation, Combined, Coverage, Findings, FixedLook, Interval, LogEvidence, Method, MetricFinding, Phase, Summary,
 };
 
 use super::contrast::{Allowed, Contrast, at_margin, contrast};
@@ -30,20 +29,13 @@ struct Harm<'a> {
 pub(super) fn all(plan: &Plan, state: &mut State, now_us: i64, phase: Phase) -> Findings {
     evidence::refresh(plan, state);
     let log_allocation = state.log_allocation(plan);
-    let harmful: Vec<bool> = (0..plan.signals.len())
-        .map(|place| evidence::counts(plan, state, place))
-        .collect();
+    let harmful: Vec<bool> = (0..plan.signals.len()).map(|place| evidence::counts(plan, state, place)).collect();
     let log_evidence = combined(plan, state, |place| harmful[place]);
-    let log_evidence_without_costs = combined(plan, state, |place| {
-        harmful[place] && !plan.is_only_cost(&plan.signals[place])
-    });
-    let harm = Harm {
-        counts: &harmful,
-        log_combined: log_evidence,
-    };
-    let metrics: Vec<_> = (0..plan.metrics.len())
-        .filter_map(|metric| one(plan, state, metric, phase, &harm))
-        .collect();
+    let log_evidence_without_costs =
+        combined(plan, state, |place| harmful[place] && !plan.is_only_cost(&plan.signals[place]));
+    let harm = Harm { counts: &harmful, log_combined: log_evidence };
+    let metrics: Vec<_> =
+        (0..plan.metrics.len()).filter_map(|metric| one(plan, state, metric, phase, &harm)).collect();
     let counts = |pair: [f64; 2]| pair.map(|count| count as u64);
     Findings {
         at_us: now_us,
@@ -53,7 +45,7 @@ pub(super) fn all(plan: &Plan, state: &mut State, now_us: i64, phase: Phase) -> 
         may_prove: plan.comparison == Comparison::Concurrent,
         watch_only: plan.kind == TrialKind::HoldBack,
         matured: counts(state.total(|stratum| stratum.matured)),
-        immature: state.immature() as u64,
+        immature: state.immature(),
         late: state.late,
         allocation: Allocation {
             assigned: counts(state.assigned()),
@@ -61,11 +53,7 @@ pub(super) fn all(plan: &Plan, state: &mut State, now_us: i64, phase: Phase) -> 
             crossover: state.crossover(),
         },
         coverage: coverage(plan, state),
-        combined: Combined {
-            log_evidence,
-            log_evidence_without_costs,
-            log_threshold: plan.log_threshold,
-        },
+        combined: Combined { log_evidence, log_evidence_without_costs, log_threshold: plan.log_threshold },
         effectiveness: effectiveness(&metrics),
         balance: balance(plan, &metrics),
         interference: interference(plan, state),
@@ -78,18 +66,10 @@ pub(super) fn all(plan: &Plan, state: &mut State, now_us: i64, phase: Phase) -> 
 fn effectiveness(metrics: &[MetricFinding]) -> Interval {
     let whole: f64 = metrics.iter().map(|finding| finding.weight).sum();
     if whole <= 0.0 {
-        return Interval {
-            estimate: 0.0,
-            low: -1.0,
-            high: 1.0,
-        };
+        return Interval { estimate: 0.0, low: -1.0, high: 1.0 };
     }
     let mean = |part: fn(&Interval) -> f64| {
-        metrics
-            .iter()
-            .map(|finding| finding.weight * part(&finding.effect))
-            .sum::<f64>()
-            / whole
+        metrics.iter().map(|finding| finding.weight * part(&finding.effect)).sum::<f64>() / whole
     };
     Interval {
         estimate: mean(|effect| effect.estimate),
@@ -116,58 +96,27 @@ fn balance(plan: &Plan, metrics: &[MetricFinding]) -> f64 {
 fn coverage(plan: &Plan, state: &State) -> Coverage {
     let matured = state.total(|stratum| stratum.matured);
     let unknown = state.total(|stratum| stratum.unknown);
-    let known = [0, 1].map(|arm: usize| {
-        if matured[arm] > 0.0 {
-            1.0 - unknown[arm] / matured[arm]
-        } else {
-            1.0
-        }
-    });
+    let known = [0, 1].map(|arm: usize| if matured[arm] > 0.0 { 1.0 - unknown[arm] / matured[arm] } else { 1.0 });
     let log_evidence = state
         .strata
         .iter()
         .zip(&plan.shares)
         .map(|(stratum, share)| {
-            allocation::ln_mismatch(
-                stratum.unknown,
-                [1.0 - share, *share],
-                COVERAGE_CONCENTRATION,
-            )
+            allocation::ln_mismatch(stratum.unknown, [1.0 - share, *share], COVERAGE_CONCENTRATION)
         })
         .sum();
-    Coverage {
-        known,
-        log_evidence,
-    }
+    Coverage { known, log_evidence }
 }
 
 /// One metric; `None` for a metric that gives no signal.
-fn one(
-    plan: &Plan,
-    state: &State,
-    metric: usize,
-    phase: Phase,
-    against: &Harm<'_>,
-) -> Option<MetricFinding> {
+fn one(plan: &Plan, state: &State, metric: usize, phase: Phase, against: &Harm<'_>) -> Option<MetricFinding> {
     let place = plan.primary(metric)?;
     let signal = &plan.signals[place];
     let spec = &plan.metrics[metric];
-    let harm: Vec<&Arms> = state
-        .strata
-        .iter()
-        .map(|stratum| &stratum.harm[0].arms[place])
-        .collect();
-    let mature: Vec<&Arms> = state
-        .strata
-        .iter()
-        .map(|stratum| &stratum.mature.arms[place])
-        .collect();
+    let harm: Vec<&Arms> = state.strata.iter().map(|stratum| &stratum.harm[0].arms[place]).collect();
+    let mature: Vec<&Arms> = state.strata.iter().map(|stratum| &stratum.mature.arms[place]).collect();
     // Until a horizon the young count too: what is shown is what a rollback would rest on.
-    let shown = if phase == Phase::Early || !both_arms(&mature) {
-        &harm
-    } else {
-        &mature
-    };
+    let shown = if phase == Phase::Early || !both_arms(&mature) { &harm } else { &mature };
     let (control, candidate) = standardised(signal, shown);
     let margin = margin(plan, metric, control);
     let usual = usual_rate(plan, control);
@@ -223,26 +172,25 @@ fn one(
 fn p_harm(plan: &Plan, state: &State, metric: usize, counts: &[bool]) -> f64 {
     let tested = || {
         plan.signals.iter().enumerate().filter(|(_, signal)| {
-            signal.metric == metric
-                && signal.weight > 0.0
-                && !matches!(signal.source, Source::Raw(_))
+            signal.metric == metric && signal.weight > 0.0 && !matches!(signal.source, Source::Raw(_))
         })
     };
     let least = tested()
         .filter(|(place, _)| counts[*place])
         .map(|(place, signal)| {
-            p(contrast(
-                signal,
-                Allowed::NOTHING,
-                state
-                    .strata
-                    .iter()
-                    .map(|stratum| &stratum.harm[0].arms[place]),
-            )
-            .z())
+            let arms = state.strata.iter().map(|stratum| &stratum.harm[0].arms[place]);
+            p(contrast(signal, Allowed::NOTHING, arms).z()) / part(signal)
         })
         .fold(1.0, f64::min);
-    (least * tested().count() as f64).min(1.0)
+    (least * tested().map(|(_, signal)| part(signal)).sum::<f64>()).min(1.0)
+}
+
+/// The part of a metric's level that a signal gets: a rare event needs more of it than a mean.
+fn part(signal: &Signal) -> f64 {
+    match signal.source {
+        Source::Tail(_) => 0.6,
+        _ => 0.4,
+    }
 }
 
 /// Upper tail, 1 where nothing is known (z is 0 then, so a half; a half decides nothing either).
@@ -283,11 +231,7 @@ fn standardised(signal: &Signal, strata: &[&Arms]) -> (f64, f64) {
         [0, 1].map(|arm: usize| {
             let n: f64 = strata.iter().map(|arms| arms[arm].n).sum();
             let sum: f64 = strata.iter().map(|arms| arms[arm].sum).sum();
-            if n > 0.0 {
-                sum / n + signal.centre
-            } else {
-                f64::NAN
-            }
+            if n > 0.0 { sum / n + signal.centre } else { f64::NAN }
         })
     };
     let shown = means.map(|mean| match signal.form {
@@ -315,11 +259,7 @@ fn margin(plan: &Plan, metric: usize, control: f64) -> f64 {
 /// Relative change, positive when better, clipped to [-1, 1].
 pub(super) fn effect(signal: &Signal, control: f64, equal: Contrast, half: f64) -> Interval {
     if equal.information <= 0.0 || !half.is_finite() {
-        return Interval {
-            estimate: 0.0,
-            low: -1.0,
-            high: 1.0,
-        };
+        return Interval { estimate: 0.0, low: -1.0, high: 1.0 };
     }
     let worse = equal.estimate();
     let relative = |worsening: f64| {
@@ -331,11 +271,7 @@ pub(super) fn effect(signal: &Signal, control: f64, equal: Contrast, half: f64) 
         };
         change.clamp(-1.0, 1.0)
     };
-    Interval {
-        estimate: relative(worse),
-        low: relative(worse + half),
-        high: relative(worse - half),
-    }
+    Interval { estimate: relative(worse), low: relative(worse + half), high: relative(worse - half) }
 }
 
 /// Evidence of harm in one metric over all its signals, and its part in the combination.
@@ -351,15 +287,8 @@ fn harm_of(plan: &Plan, state: &State, metric: usize, against: &Harm<'_>) -> (f6
     if whole <= 0.0 {
         return (0.0, 0.0);
     }
-    let ln = ln_sum(
-        own()
-            .map(|(_, weight, ln)| (weight, ln))
-            .collect::<Vec<_>>()
-            .into_iter(),
-    );
-    let counted = own()
-        .filter(|(place, ..)| against.counts[*place])
-        .map(|(_, weight, ln)| (weight, ln));
+    let ln = ln_sum(own().map(|(_, weight, ln)| (weight, ln)).collect::<Vec<_>>().into_iter());
+    let counted = own().filter(|(place, ..)| against.counts[*place]).map(|(_, weight, ln)| (weight, ln));
     let part = ln_sum(counted.collect::<Vec<_>>().into_iter()) - against.log_combined;
     (ln - whole.ln(), part.exp().clamp(0.0, 1.0))
 }
@@ -377,19 +306,11 @@ fn ln_better(plan: &Plan, state: &State, place: usize, allowed: Allowed, usual: 
             .zip(&plan.shares)
             .filter_map(|(stratum, share)| {
                 let [control, candidate] = stratum.mature.arms[place];
-                Conditional::new(*share, theta)
-                    .map(|test| test.flipped().ln_evidence(control.sum, candidate.sum))
+                Conditional::new(*share, theta).map(|test| test.flipped().ln_evidence(control.sum, candidate.sum))
             })
             .sum();
     }
-    let found = contrast(
-        signal,
-        allowed,
-        state
-            .strata
-            .iter()
-            .map(|stratum| &stratum.mature.arms[place]),
-    );
+    let found = contrast(signal, allowed, state.strata.iter().map(|stratum| &stratum.mature.arms[place]));
     mixture::one_sided(-found.score, found.information, signal.rho)
 }
 
@@ -402,20 +323,14 @@ fn interference(plan: &Plan, state: &State) -> bool {
         return false;
     }
     let against = |measure: &Measure, rate: Option<f64>, sign: f64| {
-        let metric = plan
-            .metrics
-            .iter()
-            .position(|spec| spec.measure == *measure)?;
+        let metric = plan.metrics.iter().position(|spec| spec.measure == *measure)?;
         let place = plan.primary(metric)?;
         let rate = rate?;
         let control = state
             .strata
             .iter()
             .map(|stratum| stratum.harm[0].arms[place][0])
-            .fold(
-                crate::stats::sums::Sums::default(),
-                crate::stats::sums::Sums::merge,
-            );
+            .fold(crate::stats::sums::Sums::default(), crate::stats::sums::Sums::merge);
         let variance = rate * (1.0 - rate);
         let spread = variance / control.n.max(1.0) + variance / history;
         let fall = sign * (control.mean() - rate);

@@ -41,12 +41,7 @@ pub(super) fn units(
     answer.map(|units| units.ceil() as u64)
 }
 
-pub(super) fn words(
-    spec: &MetricSpec,
-    equal: Contrast,
-    at_margin: Contrast,
-    needed: Option<u64>,
-) -> String {
+pub(super) fn words(spec: &MetricSpec, equal: Contrast, at_margin: Contrast, needed: Option<u64>) -> String {
     let name = spec.measure.name();
     if !spec.roles.any() {
         return format!("{name} is only observed");

@@ -16,7 +16,7 @@ pub(super) enum Source {
     Error,
     /// Natural logarithm of an amount.
     Log(Amount),
-    /// An amount cut at its historical p99, in units of its historical mean.
+    /// An amount cut at its historical cap, in units of its historical mean.
     Raw(Amount),
     /// 1 where the duration exceeds the threshold.
     Tail(f64),
@@ -100,9 +100,7 @@ impl Plan {
         let policy = &trial.policy;
         let history = trial.baseline.duration;
         let timeout_ms = policy.task_timeout(history.map(|amount| amount.p99));
-        let harm_age_ms = history
-            .map_or(timeout_ms / 6.0, |amount| amount.p95)
-            .clamp(0.0, timeout_ms);
+        let harm_age_ms = history.map_or(timeout_ms / 6.0, |amount| amount.p95).clamp(0.0, timeout_ms);
         let scores: Vec<_> = trial
             .metrics
             .iter()
@@ -111,21 +109,14 @@ impl Plan {
                 _ => None,
             })
             .collect();
-        let window_ms = scores
-            .iter()
-            .map(|custom| custom.attribution_window_ms.max(0.0))
-            .fold(0.0, f64::max);
+        let window_ms = scores.iter().map(|custom| custom.attribution_window_ms.max(0.0)).fold(0.0, f64::max);
         let start_weights = start_weights(policy.from_start_weight, policy.restarts);
         let horizon_us = trial.horizon_us();
         let mut plan = Self {
             kind: trial.kind,
             comparison: trial.comparison,
             metrics: trial.metrics.clone(),
-            margins: trial
-                .metrics
-                .iter()
-                .map(|spec| margin(spec, trial))
-                .collect(),
+            margins: trial.metrics.iter().map(|spec| margin(spec, trial)).collect(),
             weights: trial.metrics.iter().map(effect_weight).collect(),
             score_names: scores.iter().map(|custom| custom.name.clone()).collect(),
             signals: signals(trial),
@@ -144,11 +135,7 @@ impl Plan {
             keep_log_threshold: (2.0 / policy.keep_alpha).ln(),
             error_margin_points: policy.error_margin_points,
         };
-        plan.conditionals = plan
-            .shares
-            .iter()
-            .map(|share| plan.conditionals_at(*share))
-            .collect();
+        plan.conditionals = plan.shares.iter().map(|share| plan.conditionals_at(*share)).collect();
         plan
     }
 
@@ -156,20 +143,12 @@ impl Plan {
         let concurrent = self.comparison == Comparison::Concurrent;
         self.signals
             .iter()
-            .map(|signal| {
-                if signal.event && concurrent {
-                    Conditional::new(share, 1.0)
-                } else {
-                    None
-                }
-            })
+            .map(|signal| if signal.event && concurrent { Conditional::new(share, 1.0) } else { None })
             .collect()
     }
 
     pub(super) fn primary(&self, metric: usize) -> Option<usize> {
-        self.signals
-            .iter()
-            .position(|signal| signal.metric == metric && signal.primary)
+        self.signals.iter().position(|signal| signal.metric == metric && signal.primary)
     }
 
     pub(super) fn is_only_cost(&self, signal: &Signal) -> bool {
@@ -191,19 +170,14 @@ fn start_weights(from_start: f64, restarts: u32) -> Vec<f64> {
 
 fn starts(started_us: i64, horizon_us: i64, count: usize) -> Vec<i64> {
     let span = horizon_us.saturating_sub(started_us);
-    (0..count as i64)
-        .map(|start| started_us + span / count as i64 * start)
-        .collect()
+    (0..count as i64).map(|start| started_us + span / count as i64 * start).collect()
 }
 
 /// Relative margin of non-inferiority of a metric; for errors the policy's points are added when findings are made.
 fn margin(spec: &MetricSpec, trial: &Trial) -> f64 {
     let default = trial.policy.margin;
     match &spec.measure {
-        Measure::Custom(custom) => custom
-            .margin
-            .filter(|margin| *margin > 0.0 && *margin < 1.0)
-            .unwrap_or(default),
+        Measure::Custom(custom) => custom.margin.filter(|margin| *margin > 0.0 && *margin < 1.0).unwrap_or(default),
 
         _ => default,
     }
@@ -211,19 +185,14 @@ fn margin(spec: &MetricSpec, trial: &Trial) -> f64 {
 
 fn effect_weight(spec: &MetricSpec) -> f64 {
     match (&spec.measure, spec.roles.any()) {
-        (Measure::Custom(custom), true) if custom.weight.is_finite() && custom.weight > 0.0 => {
-            custom.weight
-        }
+        (Measure::Custom(custom), true) if custom.weight.is_finite() && custom.weight > 0.0 => custom.weight,
         (_, false) | (Measure::Custom(_), true) => 0.0,
         _ => 1.0,
     }
 }
 
 fn signals(trial: &Trial) -> Vec<Signal> {
-    let priced = trial
-        .metrics
-        .iter()
-        .any(|spec| spec.measure == Measure::Cost && spec.roles.any());
+    let priced = trial.metrics.iter().any(|spec| spec.measure == Measure::Cost && spec.roles.any());
     let mut signals = Vec::new();
     let mut score = 0;
     for (metric, spec) in trial.metrics.iter().enumerate() {
@@ -232,30 +201,12 @@ fn signals(trial: &Trial) -> Vec<Signal> {
             Measure::Success => signals.push(success(metric, acts, &trial.baseline)),
             Measure::Errors => signals.push(errors(metric, acts, &trial.baseline)),
             Measure::Duration => {
-                amount(
-                    &mut signals,
-                    metric,
-                    Amount::Duration,
-                    acts,
-                    trial.baseline.duration,
-                );
+                amount(&mut signals, metric, Amount::Duration, acts, trial.baseline.duration);
             }
             Measure::Tokens => {
-                amount(
-                    &mut signals,
-                    metric,
-                    Amount::Tokens,
-                    acts && !priced,
-                    trial.baseline.tokens,
-                );
+                amount(&mut signals, metric, Amount::Tokens, acts && !priced, trial.baseline.tokens);
             }
-            Measure::Cost => amount(
-                &mut signals,
-                metric,
-                Amount::Cost,
-                acts,
-                trial.baseline.cost,
-            ),
+            Measure::Cost => amount(&mut signals, metric, Amount::Cost, acts, trial.baseline.cost),
             Measure::Custom(custom) => {
                 let history = trial.baseline.scores.get(&custom.name).copied();
                 signals.push(declared(metric, score, custom, spec.roles, history));
@@ -278,10 +229,7 @@ fn declared(
     let form = if boolean {
         Form::Rate(custom.direction)
     } else {
-        Form::Scaled(
-            custom.direction,
-            history.map_or(1.0, |known| known.mean.abs()).max(1e-9),
-        )
+        Form::Scaled(custom.direction, history.map_or(1.0, |known| known.mean.abs()).max(1e-9))
     };
     let cut = match (boolean, history) {
         (true, _) => (0.0, 1.0),
@@ -290,11 +238,7 @@ fn declared(
     };
     Signal {
         cut,
-        centre: if boolean {
-            0.0
-        } else {
-            history.map_or(0.0, |known| known.mean)
-        },
+        centre: if boolean { 0.0 } else { history.map_or(0.0, |known| known.mean) },
         weight: f64::from(u8::from(roles.guardrail || roles.goal)),
         prior_variance: history.map(|known| known.variance),
         ..blank(metric, Source::Score(score), form)
@@ -341,19 +285,9 @@ fn errors(metric: usize, acts: bool, baseline: &Baseline) -> Signal {
 /// 95th percentile sooner than in any mean, so that has half of it.
 const TAIL: f64 = -1.0;
 
-fn amount(
-    signals: &mut Vec<Signal>,
-    metric: usize,
-    amount: Amount,
-    acts: bool,
-    history: Option<AmountBaseline>,
-) {
+fn amount(signals: &mut Vec<Signal>, metric: usize, amount: Amount, acts: bool, history: Option<AmountBaseline>) {
     let usable = history.filter(|known| {
-        known.mean > 0.0
-            && known.p95 > 0.0
-            && known.p99 > 0.0
-            && known.log_mean.is_finite()
-            && known.p99.is_finite()
+        known.mean > 0.0 && known.p95 > 0.0 && known.p99 > 0.0 && known.log_mean.is_finite() && known.p99.is_finite()
     });
     let whole = Signal {
         weight: f64::from(u8::from(acts && usable.is_none())),
@@ -367,15 +301,10 @@ fn amount(
     };
     // One task in a hundred that hangs for an hour adds a fifth to the variance of the logarithm; cut at the 95th
     // percentile it does not, and what is lost of a harm is in the tail signals. A keep rests on the uncut signal.
-    signals.push(Signal {
-        weight: 1.0,
-        cut: (f64::MIN, known.p95.ln()),
-        primary: false,
-        ..whole
-    });
+    signals.push(Signal { weight: 1.0, cut: (f64::MIN, known.p95.ln()), primary: false, ..whole });
     signals.push(Signal {
         weight: TAIL,
-        cut: (0.0, known.p99 / known.mean),
+        cut: (0.0, known.cap() / known.mean),
         prior_variance: Some(known.variance / (known.mean * known.mean)),
         primary: false,
         ..blank(metric, Source::Raw(amount), Form::Mean)
@@ -387,11 +316,7 @@ fn amount(
             cut: (0.0, 1.0),
             prior_variance: Some(0.05 * 0.95),
             primary: false,
-            ..blank(
-                metric,
-                Source::Tail(known.p95),
-                Form::Rate(Direction::Lower),
-            )
+            ..blank(metric, Source::Tail(known.p95), Form::Rate(Direction::Lower))
         });
     }
 }
@@ -399,24 +324,14 @@ fn amount(
 /// Settles weights, least effects and the focus of each mixture, all before the start.
 fn finish(signals: &mut [Signal], trial: &Trial) {
     let tails: f64 = signals.iter().map(|signal| (-signal.weight).max(0.0)).sum();
-    let whole: f64 = signals
-        .iter()
-        .map(|signal| signal.weight.max(0.0))
-        .sum::<f64>()
-        + f64::from(u8::from(tails > 0.0));
+    let whole: f64 =
+        signals.iter().map(|signal| signal.weight.max(0.0)).sum::<f64>() + f64::from(u8::from(tails > 0.0));
     let share = trial.stages.last().map_or(0.5, |stage| stage.share);
     let units = trial.expected_units.max(1.0) * trial.policy.focus * share * (1.0 - share);
     for signal in signals {
-        let part = if signal.weight < 0.0 {
-            -signal.weight / tails
-        } else {
-            signal.weight
-        };
+        let part = if signal.weight < 0.0 { -signal.weight / tails } else { signal.weight };
         signal.weight = if whole > 0.0 { part / whole } else { 0.0 };
-        if matches!(
-            signal.source,
-            Source::Log(_) | Source::Raw(_) | Source::Tail(_)
-        ) {
+        if matches!(signal.source, Source::Log(_) | Source::Raw(_) | Source::Tail(_)) {
             signal.least = Some(trial.policy.least_cost_ratio.max(1.0));
         }
         let guess = match signal.form {
@@ -424,13 +339,8 @@ fn finish(signals: &mut [Signal], trial: &Trial) {
             Form::Log | Form::Mean => 1.0,
             Form::Scaled(_, scale) => scale * scale,
         };
-        let variance = signal
-            .prior_variance
-            .filter(|known| *known > 0.0 && known.is_finite())
-            .unwrap_or(guess);
-        let level = trial.policy.rollback_alpha
-            * signal.weight.max(0.05)
-            * trial.policy.from_start_weight.max(0.05);
+        let variance = signal.prior_variance.filter(|known| *known > 0.0 && known.is_finite()).unwrap_or(guess);
+        let level = trial.policy.rollback_alpha * signal.weight.max(0.05) * trial.policy.from_start_weight.max(0.05);
         signal.rho = best_rho(units / variance, 2.0 * level);
     }
 }

@@ -87,15 +87,12 @@ impl State {
     pub(super) fn fits(&self, plan: &Plan) -> bool {
         self.strata.len() <= plan.shares.len().max(1)
             && self.strata.iter().all(|stratum| {
-                stratum.mature.arms.len() == plan.signals.len()
-                    && stratum.harm.len() == plan.starts_us.len()
+                stratum.mature.arms.len() == plan.signals.len() && stratum.harm.len() == plan.starts_us.len()
             })
     }
 
     pub(super) fn grow(&mut self, plan: &Plan) {
-        let cell = Cell {
-            arms: vec![Arms::default(); plan.signals.len()],
-        };
+        let cell = Cell { arms: vec![Arms::default(); plan.signals.len()] };
         while self.strata.len() < plan.shares.len().max(1) {
             self.strata.push(Stratum {
                 harm: vec![cell.clone(); plan.starts_us.len()],
@@ -122,20 +119,12 @@ impl State {
             self.late += 1;
             return;
         }
-        let stratum = plan
-            .stage_starts
-            .partition_point(|from| *from <= started_us)
-            .saturating_sub(1);
+        let stratum = plan.stage_starts.partition_point(|from| *from <= started_us).saturating_sub(1);
         self.strata[stratum].assigned[outcome.arm.index()] += 1.0;
         self.allocation_cache = None;
         self.crossed += f64::from(u8::from(outcome.crossed));
         self.started.insert(key, started_us);
-        let pending = Pending {
-            arm: outcome.arm,
-            stratum,
-            crossed: outcome.crossed,
-            facts,
-        };
+        let pending = Pending { arm: outcome.arm, stratum, crossed: outcome.crossed, facts };
         if self.is_aged(plan, started_us) {
             self.count_for_harm(plan, started_us, &pending, Sums::add);
             self.aged.insert((started_us, key), pending);
@@ -191,32 +180,18 @@ impl State {
         }
     }
 
-    fn count_for_harm(
-        &mut self,
-        plan: &Plan,
-        started_us: i64,
-        unit: &Pending,
-        change: fn(&mut Sums, f64),
-    ) {
-        let starts = plan
-            .starts_us
-            .partition_point(|start| *start <= started_us)
-            .max(1);
+    fn count_for_harm(&mut self, plan: &Plan, started_us: i64, unit: &Pending, change: fn(&mut Sums, f64)) {
+        let starts = plan.starts_us.partition_point(|start| *start <= started_us).max(1);
         for (place, signal) in plan.signals.iter().enumerate() {
             let value = unit.facts.value(plan, signal, View::Harm);
             if value.is_nan() {
                 continue;
             }
             // An event process moves only when an event happens.
-            let moves = plan.conditionals
-                [unit.stratum.min(plan.conditionals.len().saturating_sub(1))]
-            .get(place)
-            .is_none_or(|conditional| conditional.is_none() || value != 0.0);
+            let conditional = plan.conditionals.get(unit.stratum).and_then(|signals| signals[place]);
+            let moves = conditional.is_none() || value != 0.0;
             for start in 0..starts {
-                change(
-                    &mut self.strata[unit.stratum].harm[start].arms[place][unit.arm.index()],
-                    value,
-                );
+                change(&mut self.strata[unit.stratum].harm[start].arms[place][unit.arm.index()], value);
                 if moves {
                     self.cache[start][place] = None;
                 }
@@ -229,10 +204,7 @@ impl State {
         if !unit.facts.ended() {
             // It counted as running; from now on it counts as failed at the timeout, for harm too.
             self.count_for_harm(plan, started_us, unit, Sums::remove);
-            let failed = Pending {
-                facts: unit.facts.timed_out(plan),
-                ..unit.clone()
-            };
+            let failed = Pending { facts: unit.facts.timed_out(plan), ..unit.clone() };
             self.count_for_harm(plan, started_us, &failed, Sums::add);
         }
         let stratum = &mut self.strata[unit.stratum];
@@ -254,14 +226,12 @@ impl State {
     }
 
     pub(super) fn total(&self, part: impl Fn(&Stratum) -> [f64; 2]) -> [f64; 2] {
-        self.strata
-            .iter()
-            .map(part)
-            .fold([0.0; 2], |sum, next| [sum[0] + next[0], sum[1] + next[1]])
+        self.strata.iter().map(part).fold([0.0; 2], |sum, next| [sum[0] + next[0], sum[1] + next[1]])
     }
 
-    pub(super) fn immature(&self) -> usize {
-        self.started.len()
+    /// Units that have not matured, and so are remembered singly.
+    pub fn immature(&self) -> u64 {
+        self.started.len() as u64
     }
 
     /// Natural logarithm of the evidence against the declared shares; factors of share epochs multiply.
@@ -277,11 +247,7 @@ impl State {
             .iter()
             .zip(&plan.shares)
             .map(|(stratum, share)| {
-                allocation::ln_mismatch(
-                    stratum.assigned,
-                    [1.0 - share, *share],
-                    allocation::CONCENTRATION,
-                )
+                allocation::ln_mismatch(stratum.assigned, [1.0 - share, *share], allocation::CONCENTRATION)
             })
             .sum();
         self.allocation_cache = Some(fresh);
@@ -295,18 +261,11 @@ mod as_pairs {
 
     use super::{Pending, Queue};
 
-    pub(super) fn serialize<S: Serializer>(
-        queue: &Queue,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(queue: &Queue, serializer: S) -> Result<S::Ok, S::Error> {
         queue.iter().collect::<Vec<_>>().serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Queue, D::Error> {
-        Ok(Vec::<((i64, u64), Pending)>::deserialize(deserializer)?
-            .into_iter()
-            .collect())
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Queue, D::Error> {
+        Ok(Vec::<((i64, u64), Pending)>::deserialize(deserializer)?.into_iter().collect())
     }
 }

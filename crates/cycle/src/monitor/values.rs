@@ -26,27 +26,16 @@ pub(super) enum View {
 
 impl Facts {
     pub(super) fn of(plan: &Plan, outcome: &UnitOutcome) -> Self {
-        let amount =
-            |value: Option<f64>| value.filter(|amount| amount.is_finite() && *amount > 0.0);
+        let amount = |value: Option<f64>| value.filter(|amount| amount.is_finite() && *amount > 0.0);
         Self {
             ended: outcome.ended,
             success: outcome.success.filter(|value| (0.0..=1.0).contains(value)),
             errored: outcome.errored,
-            amounts: [
-                amount(outcome.duration_ms),
-                amount(outcome.tokens),
-                amount(outcome.cost),
-            ],
+            amounts: [amount(outcome.duration_ms), amount(outcome.tokens), amount(outcome.cost)],
             scores: plan
                 .score_names
                 .iter()
-                .map(|name| {
-                    outcome
-                        .scores
-                        .get(name)
-                        .copied()
-                        .filter(|score| score.is_finite())
-                })
+                .map(|name| outcome.scores.get(name).copied().filter(|score| score.is_finite()))
                 .collect(),
         }
     }
@@ -64,19 +53,13 @@ impl Facts {
             },
             Source::Error => Some(f64::from(u8::from(self.errored))),
             Source::Log(amount) => self.amount(plan, amount, view).map(f64::ln),
-            Source::Raw(amount) => self
-                .amount(plan, amount, view)
-                .map(|value| value / plan.scale(amount)),
-            Source::Tail(threshold) => self.amount(plan, Amount::Duration, view).map(|value| {
-                f64::from(u8::from(
-                    value > threshold || (!self.ended && value >= threshold),
-                ))
-            }),
+            Source::Raw(amount) => self.amount(plan, amount, view).map(|value| value / plan.scale(amount)),
+            Source::Tail(threshold) => self
+                .amount(plan, Amount::Duration, view)
+                .map(|value| f64::from(u8::from(value > threshold || (!self.ended && value >= threshold)))),
             Source::Score(place) => self.scores.get(place).copied().flatten(),
         };
-        known.map_or(f64::NAN, |value| {
-            value.clamp(signal.cut.0, signal.cut.1) - signal.centre
-        })
+        known.map_or(f64::NAN, |value| value.clamp(signal.cut.0, signal.cut.1) - signal.centre)
     }
 
     fn amount(&self, plan: &Plan, amount: Amount, view: View) -> Option<f64> {

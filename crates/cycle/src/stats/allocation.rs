@@ -9,16 +9,13 @@ pub const CONCENTRATION: f64 = 100.0;
 /// sum of n_i ln theta_i` with `a0 = concentration * theta` (Lindon and Malek 2022). Zero where a share is not in (0,
 /// 1) or counts are not finite.
 pub fn ln_mismatch(counts: [f64; 2], shares: [f64; 2], concentration: f64) -> f64 {
-    let usable = counts
-        .iter()
-        .all(|count| count.is_finite() && *count >= 0.0)
+    let usable = counts.iter().all(|count| count.is_finite() && *count >= 0.0)
         && shares.iter().all(|share| *share > 0.0 && *share < 1.0);
     if !usable {
         return 0.0;
     }
-    let ln_beta = |parts: [f64; 2]| {
-        parts.iter().map(|part| ln_gamma(*part)).sum::<f64>() - ln_gamma(parts.iter().sum())
-    };
+    let ln_beta =
+        |parts: [f64; 2]| parts.iter().map(|part| ln_gamma(*part)).sum::<f64>() - ln_gamma(parts.iter().sum());
     let prior = shares.map(|share| concentration * share);
     ln_beta([prior[0] + counts[0], prior[1] + counts[1]])
         - ln_beta(prior)

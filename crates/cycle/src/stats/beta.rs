@@ -69,21 +69,10 @@ mod tests {
 
     #[test]
     fn agrees_with_the_library_where_that_has_digits() {
-        for (a, b, x) in [
-            (4.0, 16.0, 0.2),
-            (34.0, 86.0, 0.2),
-            (1.5, 0.5, 0.9),
-            (900.0, 1_100.0, 0.46),
-        ] {
+        for (a, b, x) in [(4.0, 16.0, 0.2), (34.0, 86.0, 0.2), (1.5, 0.5, 0.9), (900.0, 1_100.0, 0.46)] {
             let expected = beta_reg(a, b, x);
-            assert!(
-                (ln_lower(x, a, b).exp() - expected).abs() < 1e-10,
-                "{a} {b} {x}"
-            );
-            assert!(
-                (ln_upper(x, a, b).exp() - (1.0 - expected)).abs() < 1e-10,
-                "{a} {b} {x}"
-            );
+            assert!((ln_lower(x, a, b).exp() - expected).abs() < 1e-10, "{a} {b} {x}");
+            assert!((ln_upper(x, a, b).exp() - (1.0 - expected)).abs() < 1e-10, "{a} {b} {x}");
         }
     }
 

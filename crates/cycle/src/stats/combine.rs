@@ -3,17 +3,12 @@
 /// Natural logarithm of `sum of weight * exp(ln)`; 0 weights are skipped and the empty sum is minus infinity. A weighted
 /// mean of e-values is an e-value whatever their dependence (Vovk and Wang 2021).
 pub fn ln_sum(terms: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
-    let largest = terms
-        .clone()
-        .filter(|term| term.0 > 0.0)
-        .fold(f64::NEG_INFINITY, |largest, (_, ln)| largest.max(ln));
+    let largest =
+        terms.clone().filter(|term| term.0 > 0.0).fold(f64::NEG_INFINITY, |largest, (_, ln)| largest.max(ln));
     if !largest.is_finite() {
         return largest;
     }
-    let sum: f64 = terms
-        .filter(|term| term.0 > 0.0)
-        .map(|(weight, ln)| weight * (ln - largest).exp())
-        .sum();
+    let sum: f64 = terms.filter(|term| term.0 > 0.0).map(|(weight, ln)| weight * (ln - largest).exp()).sum();
     largest + sum.ln()
 }
 

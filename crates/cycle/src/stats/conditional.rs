@@ -27,10 +27,7 @@ impl Conditional {
 
     fn of(theta: f64) -> Self {
         let (a, b) = (CONCENTRATION * theta, CONCENTRATION * (1.0 - theta));
-        Self {
-            theta,
-            normaliser: ln_beta(a, b) + ln_upper(theta, a, b),
-        }
+        Self { theta, normaliser: ln_beta(a, b) + ln_upper(theta, a, b) }
     }
 
     /// The same hypothesis from the other side: that the ratio is at least as large. Count control's events first.
@@ -71,8 +68,8 @@ mod tests {
     fn is_a_martingale_at_the_hypothesis() {
         let test = Conditional::new(0.3, 1.2).unwrap();
         let now = test.ln_evidence(4.0, 9.0);
-        let next = test.theta * test.ln_evidence(5.0, 9.0).exp()
-            + (1.0 - test.theta) * test.ln_evidence(4.0, 10.0).exp();
+        let next =
+            test.theta * test.ln_evidence(5.0, 9.0).exp() + (1.0 - test.theta) * test.ln_evidence(4.0, 10.0).exp();
         assert!((next / now.exp() - 1.0).abs() < 1e-9, "{next}");
         assert!(test.ln_evidence(0.0, 0.0).abs() < f64::EPSILON);
     }

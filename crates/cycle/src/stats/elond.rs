@@ -23,11 +23,7 @@ pub struct Claim {
 impl ELond {
     /// A fresh sequence at false-discovery rate `alpha`, in (0, 1).
     pub fn new(alpha: f64) -> Self {
-        Self {
-            alpha,
-            tested: 0,
-            discoveries: 0,
-        }
+        Self { alpha, tested: 0, discoveries: 0 }
     }
 
     /// Tests the next e-value: a discovery if `e >= 1 / (alpha gamma_t (D + 1))`. A value that is no number is none.
@@ -64,11 +60,7 @@ mod tests {
         for (e, discovery, level) in expected {
             let claim = sequence.test(e);
             assert_eq!(claim.discovery, discovery, "{e}");
-            assert!(
-                (claim.level - level).abs() < 5e-9,
-                "{} {level}",
-                claim.level
-            );
+            assert!((claim.level - level).abs() < 5e-9, "{} {level}", claim.level);
         }
         assert!(!sequence.test(f64::NAN).discovery);
     }

@@ -12,18 +12,16 @@ fn half_upper(hits: u64, trials: u64) -> f64 {
     if hits > trials {
         return 0.0;
     }
-    ln_lower(0.5, hits as f64, (trials - hits) as f64 + 1.0)
-        .exp()
-        .min(1.0)
+    ln_lower(0.5, hits as f64, (trials - hits) as f64 + 1.0).exp().min(1.0)
 }
 
-/// McNemar's exact test: of the pairs that differ, `against` went one way and `towards` the other. One-sided, for
+/// `McNemar`'s exact test: of the pairs that differ, `against` went one way and `towards` the other. One-sided, for
 /// "`against` is the more common".
 pub fn mcnemar_one_sided(against: u64, towards: u64) -> f64 {
     half_upper(against, against + towards)
 }
 
-/// McNemar's exact test, two-sided.
+/// `McNemar`'s exact test, two-sided.
 pub fn mcnemar(lost: u64, gained: u64) -> f64 {
     (2.0 * half_upper(lost.max(gained), lost + gained)).min(1.0)
 }
@@ -40,9 +38,7 @@ pub fn fisher_upper(hits: [u64; 2], trials: [u64; 2]) -> f64 {
     let whole = ln_choose(all, total);
     let tail: f64 = (hits[1]..=highest)
         .filter(|second| total - second <= trials[0])
-        .map(|second| {
-            (ln_choose(trials[1], second) + ln_choose(trials[0], total - second) - whole).exp()
-        })
+        .map(|second| (ln_choose(trials[1], second) + ln_choose(trials[0], total - second) - whole).exp())
         .sum();
     tail.min(1.0)
 }
@@ -53,19 +49,11 @@ mod tests {
 
     #[test]
     fn mcnemar_equals_published_pairs() {
-        for (lost, gained, expected) in [
-            (9, 10, 1.0),
-            (7, 5, 0.774),
-            (2, 18, 0.000_402),
-            (28, 14, 0.0436),
-            (14, 0, 0.000_122),
-            (0, 0, 1.0),
-        ] {
+        for (lost, gained, expected) in
+            [(9, 10, 1.0), (7, 5, 0.774), (2, 18, 0.000_402), (28, 14, 0.0436), (14, 0, 0.000_122), (0, 0, 1.0)]
+        {
             let p = mcnemar(lost, gained);
-            assert!(
-                (p - expected).abs() < 0.003 * expected,
-                "{lost} {gained} {p}"
-            );
+            assert!((p - expected).abs() < 0.003 * expected, "{lost} {gained} {p}");
         }
         assert!((mcnemar(7, 638) / 1.24e-178 - 1.0).abs() < 0.01);
     }

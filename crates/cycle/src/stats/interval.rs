@@ -21,16 +21,8 @@ pub fn bernoulli(successes: f64, trials: f64, t_opt: f64, alpha: f64) -> (f64, f
             + alpha.ln()
     };
     let rate = (successes / trials).clamp(1e-9, 1.0 - 1e-9);
-    let low = if successes > 0.0 {
-        bisect(excess, 1e-9, rate)
-    } else {
-        0.0
-    };
-    let high = if failures > 0.0 {
-        bisect(excess, 1.0 - 1e-9, rate)
-    } else {
-        1.0
-    };
+    let low = if successes > 0.0 { bisect(excess, 1e-9, rate) } else { 0.0 };
+    let high = if failures > 0.0 { bisect(excess, 1.0 - 1e-9, rate) } else { 1.0 };
     (low, high)
 }
 
@@ -63,13 +55,7 @@ mod tests {
 
     #[test]
     fn extremes_stay_inside() {
-        for (successes, trials) in [
-            (0.0, 5.0),
-            (5.0, 5.0),
-            (0.0, 0.0),
-            (1e6, 1e6),
-            (f64::NAN, 1.0),
-        ] {
+        for (successes, trials) in [(0.0, 5.0), (5.0, 5.0), (0.0, 0.0), (1e6, 1e6), (f64::NAN, 1.0)] {
             let (low, high) = bernoulli(successes, trials, 100.0, 0.05);
             assert!((0.0..=1.0).contains(&low) && (0.0..=1.0).contains(&high) && low <= high);
         }

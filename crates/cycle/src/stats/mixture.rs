@@ -1,6 +1,6 @@
 //! Normal mixtures: evidence about a mean that may be looked at any time.
 //!
-//! Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences" (2021),
+//! Howard, Ramdas, `McAuliffe`, Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences" (2021),
 //! Proposition 6; with an empirical variance they hold asymptotically (Waudby-Smith et al., arXiv 2103.06476).
 
 use std::f64::consts::LN_2;
@@ -98,12 +98,7 @@ mod tests {
 
     #[test]
     fn nothing_known_is_evidence_one() {
-        for (s, v, rho) in [
-            (0.0, 0.0, 1.0),
-            (f64::NAN, 1.0, 1.0),
-            (1.0, f64::INFINITY, 1.0),
-            (1.0, 1.0, 0.0),
-        ] {
+        for (s, v, rho) in [(0.0, 0.0, 1.0), (f64::NAN, 1.0, 1.0), (1.0, f64::INFINITY, 1.0), (1.0, 1.0, 0.0)] {
             assert!(one_sided(s, v, rho).abs() < f64::EPSILON);
             assert!(two_sided(s, v, rho).abs() < f64::EPSILON);
         }

@@ -24,16 +24,11 @@ impl SignedRank {
 /// Tests the differences: zeros dropped (Wilcoxon), exactly where they are few and untied, else by the normal
 /// approximation corrected for ties. Values that are not finite are left out.
 pub fn signed_rank(differences: impl Iterator<Item = f64>) -> SignedRank {
-    let mut values: Vec<f64> = differences
-        .filter(|value| value.is_finite() && *value != 0.0)
-        .collect();
+    let mut values: Vec<f64> = differences.filter(|value| value.is_finite() && *value != 0.0).collect();
     values.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
     let n = values.len();
     if n == 0 {
-        return SignedRank {
-            above: 1.0,
-            below: 1.0,
-        };
+        return SignedRank { above: 1.0, below: 1.0 };
     }
     let (mut positive, mut ties) = (0.0, 0.0);
     for group in values.chunk_by(|a, b| (a.abs() - b.abs()).abs() <= f64::EPSILON * a.abs()) {
@@ -52,15 +47,8 @@ pub fn signed_rank(differences: impl Iterator<Item = f64>) -> SignedRank {
         return exact(n, positive as usize, total as usize);
     }
     let variance = count * (count + 1.0) * (2.0 * count + 1.0) / 24.0 - ties / 48.0;
-    let z = if variance > 0.0 {
-        (positive - total / 2.0) / variance.sqrt()
-    } else {
-        0.0
-    };
-    SignedRank {
-        above: normal::upper(z),
-        below: normal::upper(-z),
-    }
+    let z = if variance > 0.0 { (positive - total / 2.0) / variance.sqrt() } else { 0.0 };
+    SignedRank { above: normal::upper(z), below: normal::upper(-z) }
 }
 
 /// Counts the sign patterns by their rank sum.
@@ -77,10 +65,7 @@ fn exact(n: usize, positive: usize, total: usize) -> SignedRank {
     let all = (n as f64).exp2();
     let tail = |from: usize| -> f64 { ways[from.min(total)..].iter().sum::<f64>() / all };
     // The null distribution is symmetric.
-    SignedRank {
-        above: tail(positive).min(1.0),
-        below: tail(total - positive).min(1.0),
-    }
+    SignedRank { above: tail(positive).min(1.0), below: tail(total - positive).min(1.0) }
 }
 
 #[cfg(test)]

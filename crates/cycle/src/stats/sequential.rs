@@ -1,5 +1,5 @@
-//! Group-sequential bounds: a few planned looks with an alpha-spending function (Lan and DeMets 1983; the recursion is
-//! Armitage, McPherson and Rowe 1969). The decisions do not use them; they are the yardstick the e-processes are held
+//! Group-sequential bounds: a few planned looks with an alpha-spending function (Lan and `DeMets` 1983; the recursion is
+//! Armitage, `McPherson` and Rowe 1969). The decisions do not use them; they are the yardstick the e-processes are held
 //! against.
 
 use super::normal;
@@ -21,10 +21,7 @@ pub fn quadratic_spending_bounds(alpha: f64, fractions: &[f64]) -> Vec<f64> {
         let spread = increment.sqrt();
         let beyond = |bound: f64| -> f64 {
             let level = bound * fraction.sqrt();
-            density
-                .iter()
-                .map(|(at, mass)| mass * normal::upper((level - at) / spread))
-                .sum()
+            density.iter().map(|(at, mass)| mass * normal::upper((level - at) / spread)).sum()
         };
         let bound = root(beyond, spend);
         bounds.push(bound);
@@ -64,15 +61,8 @@ fn carry_on(density: &[(f64, f64)], spread: f64, scale: f64, bound: f64) -> Vec<
                     mass * (-0.5 * z * z).exp()
                 })
                 .sum();
-            let edge = if step == 0 || step == steps as usize {
-                0.5
-            } else {
-                1.0
-            };
-            (
-                at,
-                edge * height * width / (spread * (2.0 * std::f64::consts::PI).sqrt()),
-            )
+            let edge = if step == 0 || step == steps as usize { 0.5 } else { 1.0 };
+            (at, edge * height * width / (spread * (2.0 * std::f64::consts::PI).sqrt()))
         })
         .collect()
 }

@@ -36,11 +36,7 @@ impl Sums {
     /// Both together.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
-        Self {
-            n: self.n + other.n,
-            sum: self.sum + other.sum,
-            squares: self.squares + other.squares,
-        }
+        Self { n: self.n + other.n, sum: self.sum + other.sum, squares: self.squares + other.squares }
     }
 
     /// Mean, 0 where there is nothing.
@@ -50,22 +46,14 @@ impl Sums {
 
     /// Sum of squared deviations from the mean, at least 0.
     pub fn deviations(&self) -> f64 {
-        if self.n > 0.0 {
-            (self.squares - self.sum * self.sum / self.n).max(0.0)
-        } else {
-            0.0
-        }
+        if self.n > 0.0 { (self.squares - self.sum * self.sum / self.n).max(0.0) } else { 0.0 }
     }
 
     /// Variance of a value, blended with a prior variance worth `weight` values: the variance of five values is too
     /// unsure to divide by.
     pub fn variance(&self, prior: f64, weight: f64) -> f64 {
         let degrees = (self.n - 1.0).max(0.0) + weight;
-        if degrees > 0.0 {
-            (self.deviations() + weight * prior) / degrees
-        } else {
-            prior
-        }
+        if degrees > 0.0 { (self.deviations() + weight * prior) / degrees } else { prior }
     }
 }
 

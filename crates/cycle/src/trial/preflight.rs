@@ -42,25 +42,11 @@ pub fn check(input: &Input<'_>, dice: &mut impl Rng) -> Preflight {
         .filter(|spec| spec.roles.any())
         .filter_map(|spec| power_of(input, spec, expected_units, dice))
         .collect();
-    let is_goal = |name: &str| {
-        input
-            .metrics
-            .iter()
-            .any(|spec| spec.roles.goal && spec.measure.name() == name)
-    };
-    let goals = metrics
-        .iter()
-        .filter(|metric| is_goal(&metric.name))
-        .map(|metric| metric.units_needed);
-    let units_needed = goals
-        .min()
-        .or_else(|| metrics.iter().map(|metric| metric.units_needed).max());
+    let is_goal = |name: &str| input.metrics.iter().any(|spec| spec.roles.goal && spec.measure.name() == name);
+    let goals = metrics.iter().filter(|metric| is_goal(&metric.name)).map(|metric| metric.units_needed);
+    let units_needed = goals.min().or_else(|| metrics.iter().map(|metric| metric.units_needed).max());
     let enough = units_needed.is_some_and(|needed| needed as f64 <= expected_units);
-    let advice = if enough {
-        Vec::new()
-    } else {
-        advice(input, units_needed)
-    };
+    let advice = if enough { Vec::new() } else { advice(input, units_needed) };
     Preflight {
         expected_units,
         units_needed: units_needed.unwrap_or(0),
@@ -109,10 +95,7 @@ fn text(input: &Input<'_>, needed: Option<u64>, enough: bool, advice: &[Advice])
             Advice::BeforeAfter => "compare before and after",
         })
         .collect();
-    format!(
-        "this needs about {needed} tasks; this agent runs {daily:.0} a day: {}",
-        help.join(", or ")
-    )
+    format!("this needs about {needed} tasks; this agent runs {daily:.0} a day: {}", help.join(", or "))
 }
 
 /// Values of a metric on a scale where a relative change is a shift: logarithms, or values over their mean.
@@ -126,11 +109,7 @@ fn values(measure: &Measure, history: &[UnitOutcome]) -> Vec<f64> {
         Measure::Cost => unit.cost.and_then(log),
         Measure::Custom(custom) => unit.scores.get(&custom.name).copied(),
     };
-    let mut found: Vec<f64> = history
-        .iter()
-        .filter_map(raw)
-        .filter(|value| value.is_finite())
-        .collect();
+    let mut found: Vec<f64> = history.iter().filter_map(raw).filter(|value| value.is_finite()).collect();
     if !measure.is_amount() {
         let mean = found.iter().sum::<f64>() / (found.len() as f64).max(1.0);
         if mean.abs() < 1e-9 {
@@ -143,25 +122,14 @@ fn values(measure: &Measure, history: &[UnitOutcome]) -> Vec<f64> {
     found
 }
 
-fn power_of(
-    input: &Input<'_>,
-    spec: &MetricSpec,
-    expected: f64,
-    dice: &mut impl Rng,
-) -> Option<MetricPower> {
+fn power_of(input: &Input<'_>, spec: &MetricSpec, expected: f64, dice: &mut impl Rng) -> Option<MetricPower> {
     let values = values(&spec.measure, input.history);
-    if (values.len() as u64) < input.policy.baseline_minimum.max(2)
-        || !(input.share > 0.0 && input.share < 1.0)
-    {
+    if (values.len() as u64) < input.policy.baseline_minimum.max(2) || !(input.share > 0.0 && input.share < 1.0) {
         return None;
     }
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
-    let variance = values
-        .iter()
-        .map(|value| (value - mean).powi(2))
-        .sum::<f64>()
-        / count;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
     if !(variance.is_finite() && variance > 0.0) {
         return None;
     }
@@ -178,13 +146,7 @@ fn power_of(
 
 /// Share of simulated trials, drawn from the entity's own history, that find a harm of the margin: by the e-process at
 /// any look, or by the fixed look at the horizon.
-fn simulate(
-    input: &Input<'_>,
-    values: &[f64],
-    variance: f64,
-    expected: f64,
-    dice: &mut impl Rng,
-) -> f64 {
+fn simulate(input: &Input<'_>, values: &[f64], variance: f64, expected: f64, dice: &mut impl Rng) -> f64 {
     let policy = input.policy;
     let drawn = (expected as usize).min(MOST_DRAWN);
     if drawn < LOOKS {
@@ -213,9 +175,8 @@ fn simulate(
                     continue;
                 }
                 let mean = |arm: usize| sums[arm][1] / sums[arm][0];
-                let spread = |arm: usize| {
-                    (sums[arm][2] / sums[arm][0] - mean(arm) * mean(arm)).max(1e-12) / sums[arm][0]
-                };
+                let spread =
+                    |arm: usize| (sums[arm][2] / sums[arm][0] - mean(arm) * mean(arm)).max(1e-12) / sums[arm][0];
                 // Fewer draws than tasks: the same drift with the variance the tasks would have.
                 estimate = (mean(1) - mean(0), (spread(0) + spread(1)) * scale * scale);
                 let v = 1.0 / estimate.1;

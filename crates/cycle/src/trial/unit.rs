@@ -39,9 +39,7 @@ pub fn fold_attempts(attempts: &[UnitOutcome]) -> Option<UnitOutcome> {
         tokens: sum(|attempt| attempt.tokens),
         cost: sum(|attempt| attempt.cost),
         scores,
-        crossed: attempts
-            .iter()
-            .any(|attempt| attempt.crossed || attempt.arm != first.arm),
+        crossed: attempts.iter().any(|attempt| attempt.crossed || attempt.arm != first.arm),
     })
 }
 
@@ -56,11 +54,7 @@ pub fn fold_session(session: &str, tasks: &[UnitOutcome]) -> Option<UnitOutcome>
         (count > 0.0).then(|| values.iter().sum::<f64>() / count)
     };
     let geometric = |part: fn(&UnitOutcome) -> Option<f64>| {
-        let logs = tasks
-            .iter()
-            .filter_map(part)
-            .filter(|value| *value > 0.0 && value.is_finite())
-            .map(f64::ln);
+        let logs = tasks.iter().filter_map(part).filter(|value| *value > 0.0 && value.is_finite()).map(f64::ln);
         mean(logs.collect()).map(f64::exp)
     };
     let mut by_name: BTreeMap<String, Vec<f64>> = BTreeMap::new();
@@ -77,23 +71,14 @@ pub fn fold_session(session: &str, tasks: &[UnitOutcome]) -> Option<UnitOutcome>
         duration_ms: geometric(|task| task.duration_ms),
         tokens: geometric(|task| task.tokens),
         cost: geometric(|task| task.cost),
-        scores: by_name
-            .into_iter()
-            .filter_map(|(name, values)| Some((name, mean(values)?)))
-            .collect(),
-        crossed: tasks
-            .iter()
-            .any(|task| task.crossed || task.arm != first.arm),
+        scores: by_name.into_iter().filter_map(|(name, values)| Some((name, mean(values)?))).collect(),
+        crossed: tasks.iter().any(|task| task.crossed || task.arm != first.arm),
     })
 }
 
 /// The scores of a unit that count for declared metrics: the last of each metric given within its attribution window
 /// after `started_us`. Later ones are for the watch after a keep.
-pub fn attributed(
-    metrics: &[CustomMetric],
-    started_us: i64,
-    given: &[Score],
-) -> BTreeMap<String, f64> {
+pub fn attributed(metrics: &[CustomMetric], started_us: i64, given: &[Score]) -> BTreeMap<String, f64> {
     metrics
         .iter()
         .filter_map(|metric| {

@@ -165,51 +165,29 @@ impl TrialPolicy {
     /// # Errors
     ///
     /// The first field that is outside its range, with the range in words.
-    #[expect(clippy::too_many_lines, reason = "a flat table of ranges")]
     pub fn validate(&self) -> Result<(), PolicyError> {
         const OPEN: &str = "above 0 and below 1";
         let open = |value: f64| value > 0.0 && value < 1.0;
         let unit = |value: f64| (0.0..=1.0).contains(&value);
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let checks: [(&'static str, f64, bool, &'static str); 17] = [
-            (
-                "test_duration_hours",
-                self.test_duration_hours,
-                positive(self.test_duration_hours),
-                "above 0",
-            ),
+            ("test_duration_hours", self.test_duration_hours, positive(self.test_duration_hours), "above 0"),
             (
                 "max_test_duration_hours",
                 self.max_test_duration_hours,
-                self.max_test_duration_hours.is_finite()
-                    && self.max_test_duration_hours >= self.test_duration_hours,
+                self.max_test_duration_hours.is_finite() && self.max_test_duration_hours >= self.test_duration_hours,
                 "at least test_duration_hours",
             ),
             ("margin", self.margin, open(self.margin), OPEN),
-            (
-                "error_margin_points",
-                self.error_margin_points,
-                open(self.error_margin_points),
-                OPEN,
-            ),
+            ("error_margin_points", self.error_margin_points, open(self.error_margin_points), OPEN),
             (
                 "rollback_threshold",
                 self.rollback_threshold,
                 (-1.0..=0.0).contains(&self.rollback_threshold),
                 "from -1 to 0",
             ),
-            (
-                "rollback_alpha",
-                self.rollback_alpha,
-                open(self.rollback_alpha),
-                OPEN,
-            ),
-            (
-                "horizon_alpha",
-                self.horizon_alpha,
-                open(self.horizon_alpha),
-                OPEN,
-            ),
+            ("rollback_alpha", self.rollback_alpha, open(self.rollback_alpha), OPEN),
+            ("horizon_alpha", self.horizon_alpha, open(self.horizon_alpha), OPEN),
             ("keep_alpha", self.keep_alpha, open(self.keep_alpha), OPEN),
             (
                 "least_cost_ratio",
@@ -223,55 +201,16 @@ impl TrialPolicy {
                 self.allocation_evidence.is_finite() && self.allocation_evidence > 1.0,
                 "above 1",
             ),
-            (
-                "min_coverage",
-                self.min_coverage,
-                unit(self.min_coverage),
-                "from 0 to 1",
-            ),
-            (
-                "max_crossover",
-                self.max_crossover,
-                unit(self.max_crossover),
-                "from 0 to 1",
-            ),
-            (
-                "focus",
-                self.focus,
-                self.focus > 0.0 && self.focus <= 1.0,
-                "above 0 and at most 1",
-            ),
-            (
-                "from_start_weight",
-                self.from_start_weight,
-                unit(self.from_start_weight),
-                "from 0 to 1",
-            ),
-            (
-                "ramp_first_share",
-                self.ramp_first_share,
-                open(self.ramp_first_share),
-                OPEN,
-            ),
-            (
-                "ramp_full_share",
-                self.ramp_full_share,
-                open(self.ramp_full_share),
-                OPEN,
-            ),
-            (
-                "hold_back_share",
-                self.hold_back_share,
-                open(self.hold_back_share),
-                OPEN,
-            ),
+            ("min_coverage", self.min_coverage, unit(self.min_coverage), "from 0 to 1"),
+            ("max_crossover", self.max_crossover, unit(self.max_crossover), "from 0 to 1"),
+            ("focus", self.focus, self.focus > 0.0 && self.focus <= 1.0, "above 0 and at most 1"),
+            ("from_start_weight", self.from_start_weight, unit(self.from_start_weight), "from 0 to 1"),
+            ("ramp_first_share", self.ramp_first_share, open(self.ramp_first_share), OPEN),
+            ("ramp_full_share", self.ramp_full_share, open(self.ramp_full_share), OPEN),
+            ("hold_back_share", self.hold_back_share, open(self.hold_back_share), OPEN),
         ];
         match checks.into_iter().find(|check| !check.2) {
-            Some((field, value, _, range)) => Err(PolicyError {
-                field,
-                value,
-                range,
-            }),
+            Some((field, value, _, range)) => Err(PolicyError { field, value, range }),
             None => Ok(()),
         }
     }
@@ -292,19 +231,10 @@ mod tests {
 
     #[test]
     fn a_value_out_of_range_is_named() {
-        let policy = TrialPolicy {
-            margin: f64::NAN,
-            ..TrialPolicy::default()
-        };
+        let policy = TrialPolicy { margin: f64::NAN, ..TrialPolicy::default() };
         assert_eq!(policy.validate().unwrap_err().field, "margin");
-        let policy = TrialPolicy {
-            max_test_duration_hours: 1.0,
-            ..TrialPolicy::default()
-        };
-        assert_eq!(
-            policy.validate().unwrap_err().field,
-            "max_test_duration_hours"
-        );
+        let policy = TrialPolicy { max_test_duration_hours: 1.0, ..TrialPolicy::default() };
+        assert_eq!(policy.validate().unwrap_err().field, "max_test_duration_hours");
     }
 
     #[test]

@@ -50,38 +50,17 @@ impl Setup {
 
     fn trial(&self, replicate: u64, baseline: Baseline) -> Trial {
         let stages = if self.scenario.trouble == Trouble::Ramp {
-            vec![
-                ShareStage {
-                    from_us: 0,
-                    share: 0.1,
-                },
-                ShareStage {
-                    from_us: hours_us(DAY_HOURS / 3.0),
-                    share: 0.5,
-                },
-            ]
+            vec![ShareStage { from_us: 0, share: 0.1 }, ShareStage { from_us: hours_us(DAY_HOURS / 3.0), share: 0.5 }]
         } else {
-            vec![ShareStage {
-                from_us: 0,
-                share: self.share,
-            }]
+            vec![ShareStage { from_us: 0, share: self.share }]
         };
         let sessions = self.scenario.trouble == Trouble::Sessions;
-        let reported = [
-            Measure::Success,
-            Measure::Errors,
-            Measure::Duration,
-            Measure::Cost,
-        ];
+        let reported = [Measure::Success, Measure::Errors, Measure::Duration, Measure::Cost];
         Trial {
             key: format!("{}/{}/{replicate}", self.scenario.name, self.seed),
             kind: TrialKind::Trial,
             started_us: 0,
-            unit: if sessions {
-                AssignmentUnit::Session
-            } else {
-                AssignmentUnit::Task
-            },
+            unit: if sessions { AssignmentUnit::Session } else { AssignmentUnit::Task },
             comparison: Comparison::Concurrent,
             stages,
             metrics: standard_metrics(self.scenario.purpose.goals(), &reported),
@@ -93,18 +72,11 @@ impl Setup {
 
     /// Runs one trial; the same replicate of the same setup always ends the same.
     pub fn run(&self, replicate: u64, baseline: &Baseline) -> Ending {
-        let seed = self
-            .seed
-            .wrapping_add(replicate.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let seed = self.seed.wrapping_add(replicate.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut rng = SmallRng::seed_from_u64(seed);
         let units = World::of(&self.scenario).day(self.tasks, &mut rng);
         let trial = self.trial(replicate, baseline.clone());
-        Run {
-            monitor: Monitor::new(&trial),
-            trial: &trial,
-            candidate_tasks: 0,
-        }
-        .through(&units)
+        Run { monitor: Monitor::new(&trial), trial: &trial, candidate_tasks: 0 }.through(&units)
     }
 }
 
@@ -119,9 +91,7 @@ impl Run<'_> {
         let mut ends: BinaryHeap<Reverse<(i64, usize, usize)>> = BinaryHeap::new();
         let horizon_us = self.trial.horizon_us();
         for (place, unit) in units.iter().enumerate() {
-            while let Some(&Reverse((at, ended, arm))) =
-                ends.peek().filter(|end| end.0.0 <= unit.started_us)
-            {
+            while let Some(&Reverse((at, ended, arm))) = ends.peek().filter(|end| end.0.0 <= unit.started_us) {
                 ends.pop();
                 if let Some(verdict) = self.end(&units[ended], ended, arm, at) {
                     return self.ending(verdict);
@@ -130,21 +100,13 @@ impl Run<'_> {
             let name = place.to_string();
             let stage = self.trial.stage_at(unit.started_us);
             let candidate = bucket(&self.trial.key, &name) < self.trial.stages[stage].share;
-            let arm = if candidate {
-                Arm::Candidate
-            } else {
-                Arm::Control
-            };
+            let arm = if candidate { Arm::Candidate } else { Arm::Control };
             self.candidate_tasks += if candidate { unit.tasks } else { 0 };
             if !(candidate && unit.lost) {
                 self.monitor.record(&running(name, arm, unit.started_us));
             }
             let length = unit.outcomes[arm.index()].duration_ms() * unit.tasks as f64;
-            ends.push(Reverse((
-                unit.started_us + (length * 1e3) as i64,
-                place,
-                arm.index(),
-            )));
+            ends.push(Reverse((unit.started_us + (length * 1e3) as i64, place, arm.index())));
         }
         while let Some(Reverse((at, ended, arm))) = ends.pop() {
             if at >= horizon_us {
@@ -161,27 +123,14 @@ impl Run<'_> {
 
     /// A unit ends, and the trial is looked at.
     fn end(&mut self, unit: &Unit, place: usize, arm: usize, now_us: i64) -> Option<Verdict> {
-        let side = if arm == 1 {
-            Arm::Candidate
-        } else {
-            Arm::Control
-        };
+        let side = if arm == 1 { Arm::Candidate } else { Arm::Control };
         if !(arm == 1 && unit.lost) {
-            self.monitor.record(&unit.outcomes[arm].record(
-                place.to_string(),
-                side,
-                unit.started_us,
-            ));
+            self.monitor.record(&unit.outcomes[arm].record(place.to_string(), side, unit.started_us));
         }
         let look = self.monitor.look(now_us);
         let policy = &self.trial.policy;
-        let due = decide::is_due(
-            look.log_combined,
-            look.log_allocation,
-            look.crossover,
-            look.horizon_reached,
-            policy,
-        );
+        let due =
+            decide::is_due(look.log_combined, look.log_allocation, look.crossover, look.horizon_reached, policy);
         if !due {
             return None;
         }
@@ -190,9 +139,6 @@ impl Run<'_> {
     }
 
     fn ending(&self, verdict: Verdict) -> Ending {
-        Ending {
-            verdict,
-            candidate_tasks: self.candidate_tasks,
-        }
+        Ending { verdict, candidate_tasks: self.candidate_tasks }
     }
 }

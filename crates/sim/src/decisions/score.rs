@@ -54,11 +54,7 @@ pub fn score(setup: &Setup, replicates: u64, threads: usize, done: &(dyn Fn() + 
     };
     let endings: Vec<Short> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .filter_map(|worker| worker.join().ok())
-            .flatten()
-            .collect()
+        workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect()
     });
     count(setup.scenario.name, &endings)
 }
@@ -82,16 +78,11 @@ fn short(ending: &Ending) -> Short {
 
 fn count(name: &str, endings: &[Short]) -> Score {
     let all = endings.len().max(1) as f64;
-    let rate = |which: &dyn Fn(&Short) -> bool| {
-        endings.iter().filter(|ending| which(ending)).count() as f64 / all
-    };
+    let rate = |which: &dyn Fn(&Short) -> bool| endings.iter().filter(|ending| which(ending)).count() as f64 / all;
     let error = |rate: f64| (rate * (1.0 - rate) / all).sqrt();
     let rolled_back = |ending: &Short| ending.decision == Decision::Rollback;
-    let mut until: Vec<_> = endings
-        .iter()
-        .filter(|ending| rolled_back(ending))
-        .map(|ending| ending.candidate_tasks)
-        .collect();
+    let mut until: Vec<_> =
+        endings.iter().filter(|ending| rolled_back(ending)).map(|ending| ending.candidate_tasks).collect();
     until.sort_unstable();
     let p_rollback = rate(&rolled_back);
     let p_keep_proven = rate(&|ending| ending.strength == Some(Strength::Proven));
@@ -100,18 +91,12 @@ fn count(name: &str, endings: &[Short]) -> Score {
         p_rollback,
         p_keep_proven,
         p_keep_supported: rate(&|ending| ending.strength == Some(Strength::Supported)),
-        p_inconclusive: rate(&|ending| {
-            matches!(ending.decision, Decision::Inconclusive | Decision::Running)
-        }),
+        p_inconclusive: rate(&|ending| matches!(ending.decision, Decision::Inconclusive | Decision::Running)),
         p_invalid: rate(&|ending| ending.decision == Decision::InvalidAllocation),
         se_rollback: error(p_rollback),
         se_keep_proven: error(p_keep_proven),
         median_candidate_tasks: until.get(until.len() / 2).map(|tasks| *tasks as f64),
-        exposed_tasks: endings
-            .iter()
-            .map(|ending| ending.candidate_tasks as f64)
-            .sum::<f64>()
-            / all,
+        exposed_tasks: endings.iter().map(|ending| ending.candidate_tasks as f64).sum::<f64>() / all,
         early_rollbacks: rate(&|ending| rolled_back(ending) && ending.early),
         replicates: endings.len() as u64,
     }

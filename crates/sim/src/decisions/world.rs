@@ -112,26 +112,16 @@ struct Shared {
 impl World {
     /// The world of a scenario.
     pub fn of(scenario: &Scenario) -> Self {
-        Self {
-            trouble: scenario.trouble,
-            effect: scenario.effect,
-        }
+        Self { trouble: scenario.trouble, effect: scenario.effect }
     }
 
     /// All units of a day with `tasks` tasks, in order of their start.
     pub fn day(&self, tasks: usize, rng: &mut SmallRng) -> Vec<Unit> {
-        let size = if self.trouble == Trouble::Sessions {
-            SESSION
-        } else {
-            1
-        };
+        let size = if self.trouble == Trouble::Sessions { SESSION } else { 1 };
         let mut starts: Vec<f64> = (0..tasks / size).map(|_| arrival(rng)).collect();
         starts.sort_by(f64::total_cmp);
         let mut burst_left = 0_u32;
-        starts
-            .into_iter()
-            .map(|at| self.unit(at, size, &mut burst_left, rng))
-            .collect()
+        starts.into_iter().map(|at| self.unit(at, size, &mut burst_left, rng)).collect()
     }
 
     fn unit(&self, at: f64, size: usize, burst_left: &mut u32, rng: &mut SmallRng) -> Unit {
@@ -157,33 +147,20 @@ impl World {
         let outcomes = [0, 1].map(|arm: usize| session(&tasks, arm));
         let started_us = (at * DAY_US) as i64;
         let lost = self.trouble == Trouble::LostRecords && rng.random::<f64>() < 1.0 / 6.0;
-        Unit {
-            started_us,
-            ended_us: started_us,
-            tasks: size as u64,
-            outcomes,
-            lost,
-        }
+        Unit { started_us, ended_us: started_us, tasks: size as u64, outcomes, lost }
     }
 
     /// One task in both arms, from the same draws.
     fn task(&self, at: f64, shared: Shared, rng: &mut SmallRng) -> [Outcome; 2] {
-        let blend = |own: f64, of_session: f64| {
-            (1.0 - shared.part).sqrt() * own + shared.part.sqrt() * of_session
-        };
+        let blend = |own: f64, of_session: f64| (1.0 - shared.part).sqrt() * own + shared.part.sqrt() * of_session;
         let success = uniform_of(blend(normal(rng), shared.success));
         let error = uniform_of(blend(normal(rng), shared.errors));
         let log_duration = blend(normal(rng), shared.log_duration);
-        let log_cost =
-            CORRELATION * log_duration + (1.0 - CORRELATION * CORRELATION).sqrt() * normal(rng);
+        let log_cost = CORRELATION * log_duration + (1.0 - CORRELATION * CORRELATION).sqrt() * normal(rng);
         let (timeout, tail): (f64, f64) = (rng.random(), rng.random());
         let outage = self.trouble == Trouble::Incident && (0.4..0.45).contains(&at);
         let slow = self.trouble == Trouble::Delay;
-        let (median, cap) = if slow {
-            (SLOW_MEDIAN_MS, SLOW_CAP_MS)
-        } else {
-            (MEDIAN_MS, CAP_MS)
-        };
+        let (median, cap) = if slow { (SLOW_MEDIAN_MS, SLOW_CAP_MS) } else { (MEDIAN_MS, CAP_MS) };
         let error_rate = match (self.trouble, shared.burst, outage) {
             (Trouble::Bursts, true, _) => 0.8,
             (Trouble::Bursts, false, _) => 0.04,
@@ -194,21 +171,9 @@ impl World {
         let swing = SWING * (TAU * at).sin() + if outage { 4.0_f64.ln() } else { 0.0 };
         let duration = median * (swing + DURATION_SPREAD * log_duration).exp();
         let none = Effect::default();
-        [
-            none,
-            if at >= self.effect.from {
-                self.effect
-            } else {
-                none
-            },
-        ]
-        .map(|effect| {
+        [none, if at >= self.effect.from { self.effect } else { none }].map(|effect| {
             let long = if tail < effect.tail { 10.0 } else { 1.0 };
-            let duration = if timeout < TIMEOUTS && !slow {
-                cap
-            } else {
-                duration * effect.duration * long
-            };
+            let duration = if timeout < TIMEOUTS && !slow { cap } else { duration * effect.duration * long };
             Outcome {
                 success: f64::from(u8::from(success < success_rate * effect.success)),
                 errored: error < error_rate * effect.errors,
@@ -220,15 +185,8 @@ impl World {
 
     /// What this entity's history says, from a day without any effect.
     pub fn baseline(&self, rng: &mut SmallRng) -> Baseline {
-        let usual = Self {
-            effect: Effect::default(),
-            ..*self
-        };
-        let size = if self.trouble == Trouble::Sessions {
-            SESSION
-        } else {
-            1
-        };
+        let usual = Self { effect: Effect::default(), ..*self };
+        let size = if self.trouble == Trouble::Sessions { SESSION } else { 1 };
         let units: Vec<_> = usual
             .day(HISTORY * size, rng)
             .iter()
@@ -241,9 +199,7 @@ impl World {
 /// What a session of tasks comes to in one arm: means, and whether any task had an error.
 fn session(tasks: &[[Outcome; 2]], arm: usize) -> Outcome {
     let count = tasks.len().max(1) as f64;
-    let mean = |value: fn(&Outcome) -> f64| {
-        tasks.iter().map(|task| value(&task[arm])).sum::<f64>() / count
-    };
+    let mean = |value: fn(&Outcome) -> f64| tasks.iter().map(|task| value(&task[arm])).sum::<f64>() / count;
     Outcome {
         success: mean(|task| task.success),
         errored: tasks.iter().any(|task| task[arm].errored),

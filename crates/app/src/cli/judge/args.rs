@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use uplift_cycle::judge::Question;
-use uplift_model::metric::{
-    CustomMetric, Direction, Measure, MetricSpec, Roles, ScoreKind, ScoreSource,
-};
+use uplift_model::metric::{CustomMetric, Direction, Measure, MetricSpec, Roles, ScoreKind, ScoreSource};
 use uplift_model::policy::trial::{KeepOn, KeepRequires, OnInconclusive, TrialPolicy};
 
 use super::select::Chosen;
@@ -80,29 +78,14 @@ impl Args {
     ///
     /// Unknown metrics and values out of range.
     pub(crate) fn question(&self, chosen: &Chosen) -> anyhow::Result<Question> {
-        let mut measures = vec![
-            Measure::Success,
-            Measure::Errors,
-            Measure::Duration,
-            Measure::Tokens,
-            Measure::Cost,
-        ];
+        let mut measures = vec![Measure::Success, Measure::Errors, Measure::Duration, Measure::Tokens, Measure::Cost];
         measures.extend(self.declared()?.into_iter().map(Measure::Custom));
         let find = |name: &String| -> anyhow::Result<Measure> {
             let built_in = Measure::built_in(name);
-            let known = built_in.or_else(|| {
-                measures
-                    .iter()
-                    .find(|measure| measure.name() == name)
-                    .cloned()
-            });
+            let known = built_in.or_else(|| measures.iter().find(|measure| measure.name() == name).cloned());
             known.with_context(|| format!("there is no metric {name}; declare it with --metric"))
         };
-        let goals = self
-            .goal
-            .iter()
-            .map(find)
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let goals = self.goal.iter().map(find).collect::<anyhow::Result<Vec<_>>>()?;
         let guardrails = match &self.guardrails {
             Some(names) => {
                 let named = names.iter().filter(|name| !name.is_empty());
@@ -117,40 +100,24 @@ impl Args {
                 let reported = chosen.reports(&measure);
                 let goal = goals.contains(&measure);
                 let roles = match &guardrails {
-                    Some(named) => Roles {
-                        goal,
-                        guardrail: named.contains(&measure),
-                        cost: false,
-                    },
+                    Some(named) => Roles { goal, guardrail: named.contains(&measure), cost: false },
                     None => Roles {
                         goal,
-                        guardrail: !measure.is_amount()
-                            && (reported || measure == Measure::Success),
+                        guardrail: !measure.is_amount() && (reported || measure == Measure::Success),
                         cost: measure.is_amount() && reported && !goal,
                     },
                 };
                 MetricSpec { measure, roles }
             })
             .collect();
-        if self
-            .share
-            .is_some_and(|share| !(share > 0.0 && share < 1.0))
-        {
+        if self.share.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
             bail!("--share must be above 0 and below 1");
         }
-        Ok(Question {
-            metrics,
-            policy: self.policy()?,
-            share: self.share,
-            crossed: chosen.crossed,
-        })
+        Ok(Question { metrics, policy: self.policy()?, share: self.share, crossed: chosen.crossed })
     }
 
     fn policy(&self) -> anyhow::Result<TrialPolicy> {
-        let mut policy = TrialPolicy {
-            on_inconclusive: OnInconclusive::Rollback,
-            ..TrialPolicy::default()
-        };
+        let mut policy = TrialPolicy { on_inconclusive: OnInconclusive::Rollback, ..TrialPolicy::default() };
         policy.margin = self.margin.unwrap_or(policy.margin);
         policy.min_units_per_arm = self.min_units.unwrap_or(policy.min_units_per_arm);
         policy.keep_requires = match self.keep_requires.as_str() {
@@ -168,10 +135,7 @@ impl Args {
 
 fn declaration(text: &str) -> anyhow::Result<CustomMetric> {
     let mut parts = text.split(':');
-    let name = parts
-        .next()
-        .filter(|name| !name.is_empty())
-        .context("a score needs a name")?;
+    let name = parts.next().filter(|name| !name.is_empty()).context("a score needs a name")?;
     let direction = match parts.next() {
         None | Some("higher") => Direction::Higher,
         Some("lower") => Direction::Lower,
@@ -183,11 +147,7 @@ fn declaration(text: &str) -> anyhow::Result<CustomMetric> {
         Some(other) => bail!("{other} is no kind: boolean or number"),
     };
     let number = |part: Option<&str>| -> anyhow::Result<Option<f64>> {
-        part.map(|text| {
-            text.parse::<f64>()
-                .with_context(|| format!("{text} is no number"))
-        })
-        .transpose()
+        part.map(|text| text.parse::<f64>().with_context(|| format!("{text} is no number"))).transpose()
     };
     let margin = number(parts.next())?;
     let weight = number(parts.next())?.unwrap_or(1.0);

@@ -76,8 +76,7 @@ impl Run {
 
     /// True where later events of the same task disagree about that field.
     pub(crate) fn disagrees(&self, path: &str) -> bool {
-        path.strip_prefix("attributes.")
-            .is_some_and(|name| self.changed.contains(name))
+        path.strip_prefix("attributes.").is_some_and(|name| self.changed.contains(name))
     }
 }
 
@@ -94,8 +93,7 @@ pub(crate) fn runs<'a>(lines: impl Iterator<Item = &'a str>) -> (Vec<Run>, usize
             bad += 1;
             continue;
         };
-        let Some(task) = text(&event.task_id)
-            .or_else(|| text(event.rest.get("trace_id").unwrap_or(&Value::Null)))
+        let Some(task) = text(&event.task_id).or_else(|| text(event.rest.get("trace_id").unwrap_or(&Value::Null)))
         else {
             continue;
         };
@@ -103,20 +101,14 @@ pub(crate) fn runs<'a>(lines: impl Iterator<Item = &'a str>) -> (Vec<Run>, usize
         if text(&event.id).is_some_and(|id| !seen.insert(id)) {
             continue;
         }
-        let run = tasks.entry(task.clone()).or_insert_with(|| Run {
-            task,
-            order,
-            ..Run::default()
-        });
+        let run = tasks.entry(task.clone()).or_insert_with(|| Run { task, order, ..Run::default() });
         take_in(run, event);
     }
     (roots(tasks), bad)
 }
 
 fn take_in(run: &mut Run, event: Event) {
-    let at = text(&event.ts)
-        .and_then(|ts| ts.parse::<jiff::Timestamp>().ok())
-        .map(jiff::Timestamp::as_microsecond);
+    let at = text(&event.ts).and_then(|ts| ts.parse::<jiff::Timestamp>().ok()).map(jiff::Timestamp::as_microsecond);
     let kind = text(&event.kind).unwrap_or_default();
     let outcome = text(&event.outcome);
     attributes(run, event.attributes, event.rest, &kind, &event.source);
@@ -124,10 +116,7 @@ fn take_in(run: &mut Run, event: Event) {
     run.parent = run.parent.take().or_else(|| text(&event.parent_task_id));
     run.errored |= outcome.as_deref() == Some("ERROR") || kind == "ERROR";
     if kind == "LLM_CALL" {
-        for tokens in [number(&event.tokens_in), number(&event.tokens_out)]
-            .into_iter()
-            .flatten()
-        {
+        for tokens in [number(&event.tokens_in), number(&event.tokens_out)].into_iter().flatten() {
             *run.tokens.get_or_insert(0.0) += tokens;
         }
     }
@@ -137,9 +126,7 @@ fn take_in(run: &mut Run, event: Event) {
     if kind == "TASK_COMPLETED" || kind == "TASK_FAILED" {
         // Of several attempts the last one counts.
         run.ended = true;
-        run.success = Some(
-            kind == "TASK_COMPLETED" && !matches!(outcome.as_deref(), Some("FAILURE" | "ERROR")),
-        );
+        run.success = Some(kind == "TASK_COMPLETED" && !matches!(outcome.as_deref(), Some("FAILURE" | "ERROR")));
         run.duration_ms = number(&event.duration_ms).or(run.duration_ms);
         run.ended_us = at.or(run.ended_us);
     }
@@ -159,11 +146,7 @@ fn attributes(run: &mut Run, given: Value, rest: Map<String, Value>, kind: &str,
         return;
     }
     for (name, value) in given {
-        if run
-            .attributes
-            .get(&name)
-            .is_some_and(|first| *first != value)
-        {
+        if run.attributes.get(&name).is_some_and(|first| *first != value) {
             run.changed.insert(name);
         }
     }
@@ -175,12 +158,8 @@ fn score(run: &mut Run, given: &Map<String, Value>) {
         Value::Bool(yes) => Some(f64::from(u8::from(*yes))),
         other => number(other),
     };
-    let named = ["metric", "name"]
-        .into_iter()
-        .find_map(|key| given.get(key).and_then(text));
-    let value = ["score", "value"]
-        .into_iter()
-        .find_map(|key| given.get(key).and_then(worth));
+    let named = ["metric", "name"].into_iter().find_map(|key| given.get(key).and_then(text));
+    let value = ["score", "value"].into_iter().find_map(|key| given.get(key).and_then(worth));
     if let (Some(name), Some(value)) = (named, value) {
         run.scores.insert(name, value);
         return;
@@ -194,10 +173,8 @@ fn score(run: &mut Run, given: &Map<String, Value>) {
 
 /// What child tasks cost and got wrong counts for the root they worked for.
 fn roots(mut tasks: HashMap<String, Run>) -> Vec<Run> {
-    let parents: HashMap<String, String> = tasks
-        .values()
-        .filter_map(|run| Some((run.task.clone(), run.parent.clone()?)))
-        .collect();
+    let parents: HashMap<String, String> =
+        tasks.values().filter_map(|run| Some((run.task.clone(), run.parent.clone()?))).collect();
     let root_of = |task: &String| {
         let mut at = task;
         // Parents that point in a circle must not hold us up.
@@ -209,11 +186,8 @@ fn roots(mut tasks: HashMap<String, Run>) -> Vec<Run> {
         }
         task.clone()
     };
-    let owners: Vec<(String, String)> = tasks
-        .keys()
-        .map(|task| (task.clone(), root_of(task)))
-        .filter(|(task, root)| task != root)
-        .collect();
+    let owners: Vec<(String, String)> =
+        tasks.keys().map(|task| (task.clone(), root_of(task))).filter(|(task, root)| task != root).collect();
     for (task, root) in owners {
         let Some(child) = tasks.remove(&task) else {
             continue;

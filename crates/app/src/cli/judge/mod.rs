@@ -20,10 +20,6 @@ use uplift_model::verdict::{Decision, Verdict};
 /// # Errors
 ///
 /// Unwritable output. Unreadable input and bad usage are exit code 2.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "a command owns its arguments"
-)]
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match judged(&args) {
         Ok((verdict, watched)) => {

@@ -15,23 +15,13 @@ pub(crate) fn json(verdict: &Verdict, watched: Option<&Watched>) -> Value {
     object.insert("verdict".to_owned(), json!(name(verdict.decision)));
     object.insert("strength".to_owned(), json!(verdict.strength));
     object.insert("effectiveness".to_owned(), json!(whole.estimate));
-    object.insert(
-        "effectiveness_interval".to_owned(),
-        json!([whole.low, whole.high]),
-    );
+    object.insert("effectiveness_interval".to_owned(), json!([whole.low, whole.high]));
     for finding in &findings.metrics {
         object.insert(finding.name.clone(), metric(finding, findings.method));
     }
     let [control, candidate] = findings.allocation.assigned;
-    let paired = if findings.method == Method::Paired {
-        json!(findings.matured[0])
-    } else {
-        Value::Null
-    };
-    object.insert(
-        "n".to_owned(),
-        json!({ "control": control, "candidate": candidate, "paired": paired }),
-    );
+    let paired = if findings.method == Method::Paired { json!(findings.matured[0]) } else { Value::Null };
+    object.insert("n".to_owned(), json!({ "control": control, "candidate": candidate, "paired": paired }));
     object.insert("text".to_owned(), json!(verdict.text));
     object.insert("reasons".to_owned(), json!(verdict.reasons));
     object.insert("deciding".to_owned(), json!(verdict.deciding));
@@ -45,11 +35,7 @@ pub(crate) fn json(verdict: &Verdict, watched: Option<&Watched>) -> Value {
 
 fn metric(finding: &MetricFinding, method: Method) -> Value {
     let known = finding.n.iter().all(|n| *n > 0);
-    let n = if method == Method::Paired {
-        finding.n[0]
-    } else {
-        finding.n.iter().sum()
-    };
+    let n = if method == Method::Paired { finding.n[0] } else { finding.n.iter().sum() };
     if !known {
         return json!({
             "control": null, "candidate": null, "effect": null, "low": null, "high": null, "p": null, "n": n,
@@ -104,11 +90,7 @@ pub(crate) fn text(verdict: &Verdict, watched: Option<&Watched>) -> String {
         "{:<14} {:>12} {:>12} {:>9} {:>21} {:>9}  part",
         "metric", "control", "candidate", "effect", "95% interval", "p"
     );
-    for finding in findings
-        .metrics
-        .iter()
-        .filter(|finding| finding.n.iter().all(|n| *n > 0))
-    {
+    for finding in findings.metrics.iter().filter(|finding| finding.n.iter().all(|n| *n > 0)) {
         let _ = writeln!(
             page,
             "{:<14} {:>12.4} {:>12.4} {:>+8.1}% {:>21} {:>9}  {}",
@@ -116,14 +98,8 @@ pub(crate) fn text(verdict: &Verdict, watched: Option<&Watched>) -> String {
             finding.control,
             finding.candidate,
             100.0 * finding.effect.estimate,
-            format!(
-                "[{:+.1}%, {:+.1}%]",
-                100.0 * finding.effect.low,
-                100.0 * finding.effect.high
-            ),
-            finding
-                .fixed
-                .map_or_else(|| "-".to_owned(), |look| format!("{:.2e}", look.differs)),
+            format!("[{:+.1}%, {:+.1}%]", 100.0 * finding.effect.low, 100.0 * finding.effect.high),
+            finding.fixed.map_or_else(|| "-".to_owned(), |look| format!("{:.2e}", look.differs)),
             part(finding),
         );
     }
@@ -135,11 +111,7 @@ pub(crate) fn text(verdict: &Verdict, watched: Option<&Watched>) -> String {
         "",
         100.0 * findings.effectiveness.estimate
     );
-    for finding in findings
-        .metrics
-        .iter()
-        .filter(|finding| finding.roles.any())
-    {
+    for finding in findings.metrics.iter().filter(|finding| finding.roles.any()) {
         let _ = writeln!(page, "- {}", finding.what_would_change);
     }
     if let Some(watched) = watched {
@@ -149,19 +121,7 @@ pub(crate) fn text(verdict: &Verdict, watched: Option<&Watched>) -> String {
 }
 
 fn part(finding: &MetricFinding) -> String {
-    let roles = [
-        (finding.roles.goal, "goal"),
-        (finding.roles.guardrail, "guardrail"),
-        (finding.roles.cost, "cost"),
-    ];
-    let parts: Vec<_> = roles
-        .iter()
-        .filter(|(plays, _)| *plays)
-        .map(|(_, name)| *name)
-        .collect();
-    if parts.is_empty() {
-        "observed".to_owned()
-    } else {
-        parts.join(", ")
-    }
+    let roles = [(finding.roles.goal, "goal"), (finding.roles.guardrail, "guardrail"), (finding.roles.cost, "cost")];
+    let parts: Vec<_> = roles.iter().filter(|(plays, _)| *plays).map(|(_, name)| *name).collect();
+    if parts.is_empty() { "observed".to_owned() } else { parts.join(", ") }
 }

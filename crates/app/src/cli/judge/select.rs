@@ -67,10 +67,7 @@ pub(crate) fn arms(args: &Args) -> anyhow::Result<Chosen> {
     let (mut ours, mut theirs, mut crossed) = (Vec::new(), Vec::new(), 0);
     for run in runs {
         let (in_control, in_candidate) = (matches(&run, &control), matches(&run, &candidate));
-        let moved = control
-            .iter()
-            .chain(&candidate)
-            .any(|(path, _)| run.disagrees(path));
+        let moved = control.iter().chain(&candidate).any(|(path, _)| run.disagrees(path));
         if (in_control && in_candidate) || (moved && (in_control || in_candidate)) {
             crossed += 1;
         }
@@ -94,8 +91,7 @@ fn filter(text: &str, split: Option<&str>) -> anyhow::Result<Vec<(String, String
     let field = |part: &str| {
         part.split_once('=')
             .filter(|(path, _)| {
-                path.starts_with("attributes.")
-                    || ["agent", "entity", "task_id", "session_id"].contains(path)
+                path.starts_with("attributes.") || ["agent", "entity", "task_id", "session_id"].contains(path)
             })
             .map(|(path, value)| (path.to_owned(), value.to_owned()))
     };
@@ -117,9 +113,7 @@ fn filter(text: &str, split: Option<&str>) -> anyhow::Result<Vec<(String, String
 }
 
 fn matches(run: &Run, wanted: &[(String, String)]) -> bool {
-    wanted
-        .iter()
-        .all(|(path, value)| run.field(path).as_ref() == Some(value))
+    wanted.iter().all(|(path, value)| run.field(path).as_ref() == Some(value))
 }
 
 fn samples(runs: &[Run], args: &Args, arm: Arm) -> Vec<Sample> {
@@ -157,10 +151,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Run>> {
     let text = String::from_utf8_lossy(&plain);
     let (runs, bad) = fold::runs(text.lines());
     if runs.is_empty() {
-        bail!(
-            "{} holds no runs ({bad} lines are no events)",
-            path.display()
-        );
+        bail!("{} holds no runs ({bad} lines are no events)", path.display());
     }
     Ok(runs)
 }

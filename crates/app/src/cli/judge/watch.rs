@@ -26,23 +26,14 @@ pub(crate) fn replay(chosen: &Chosen, question: &Question) -> Watched {
         let all = chosen.control.len() + chosen.candidate.len();
         (chosen.candidate.len() as f64 / all.max(1) as f64).clamp(0.01, 0.99)
     });
-    let stop = replay::live(
-        &chosen.control,
-        &chosen.candidate,
-        &question.metrics,
-        &question.policy,
-        share,
-    );
+    let stop = replay::live(&chosen.control, &chosen.candidate, &question.metrics, &question.policy, share);
     let [control, candidate] = stop.after;
     let place = if stop.early {
         format!(
             "Live, the trial would have stopped after {control} runs of control and {candidate} of the candidate."
         )
     } else {
-        format!(
-            "Live, the trial would have run through all {} runs.",
-            control + candidate
-        )
+        format!("Live, the trial would have run through all {} runs.", control + candidate)
     };
     Watched {
         stopped: stop.early,
