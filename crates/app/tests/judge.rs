@@ -1,6 +1,8 @@
 //! `uplift judge` on recorded runs: published pairs, and small files.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::{BTreeSet, HashMap};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,6 +31,22 @@ fn filter(arm: &str) -> String {
     }
 }
 
+/// The events of a set by variant, so that each is unpacked once.
+fn by_variant(set: &str) -> HashMap<String, String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(data().join(set).join("events.ndjson.gz")).unwrap();
+    flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
+    let mut variants: HashMap<String, String> = HashMap::new();
+    for line in text.lines() {
+        if let Some((name, _)) = line.split_once("\"variant\":\"").and_then(|(_, rest)| rest.split_once('"')) {
+            let lines = variants.entry(name.to_owned()).or_default();
+            lines.push_str(line);
+            lines.push('\n');
+        }
+    }
+    variants
+}
+
 #[test]
 fn agrees_with_the_exact_tests_on_every_published_pair() {
     let Ok(text) = std::fs::read_to_string(data().join("pairs.json")) else {
@@ -36,10 +54,17 @@ fn agrees_with_the_exact_tests_on_every_published_pair() {
         return;
     };
     let pairs: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut sets = HashMap::new();
     let mut wrong = Vec::new();
     for pair in &pairs {
         let word = |key: &str| pair[key].as_str().unwrap();
-        let file = data().join(word("set").trim_end_matches("_dev")).join("events.ndjson.gz");
+        let set = word("set").trim_end_matches("_dev");
+        let variants = sets.entry(set.to_owned()).or_insert_with(|| by_variant(set));
+        let file = folder.path().join("pair.ndjson");
+        let names: BTreeSet<_> = ["control", "treatment"].map(|arm| word(arm).split("#trial").next().unwrap()).into();
+        let lines: Vec<_> = names.iter().map(|name| variants[*name].as_str()).collect();
+        std::fs::write(&file, lines.concat()).unwrap();
         let (control, candidate) = (filter(word("control")), filter(word("treatment")));
         let file = file.to_str().unwrap();
         let arms = [file, "--control", &control, "--candidate", &candidate];
