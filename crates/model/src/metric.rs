@@ -140,6 +140,15 @@ pub struct MetricSpec {
     pub roles: Roles,
 }
 
+impl MetricSpec {
+    /// A declared score in the part wanted for it, except that an agent's word about itself is only observed: a
+    /// candidate's prompt could praise itself. Who wants it otherwise writes the roles out.
+    pub fn declared(custom: CustomMetric, wanted: Roles) -> Self {
+        let roles = if custom.source == ScoreSource::Own { Roles::default() } else { wanted };
+        Self { measure: Measure::Custom(custom), roles }
+    }
+}
+
 /// What an improvement is for: its type decides the goals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -208,6 +217,22 @@ mod tests {
             ]
         );
         assert_eq!(standard_metrics(&[], &[Measure::Cost]).len(), 1);
+    }
+
+    #[test]
+    fn self_praise_is_only_observed() {
+        let wanted = Roles { goal: true, guardrail: true, cost: false };
+        let of = |source| CustomMetric {
+            name: "helpful".to_owned(),
+            kind: ScoreKind::Boolean,
+            direction: Direction::Higher,
+            weight: 1.0,
+            margin: None,
+            source,
+            attribution_window_ms: 0.0,
+        };
+        assert_eq!(MetricSpec::declared(of(ScoreSource::Human), wanted).roles, wanted);
+        assert!(!MetricSpec::declared(of(ScoreSource::Own), wanted).roles.any());
     }
 
     #[test]

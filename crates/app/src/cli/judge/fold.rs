@@ -178,7 +178,7 @@ fn roots(mut tasks: HashMap<String, Run>) -> Vec<Run> {
     let root_of = |task: &String| {
         let mut at = task;
         // Parents that point in a circle must not hold us up.
-        for _ in 0..parents.len() {
+        for _ in 0..=parents.len() {
             match parents.get(at).filter(|parent| tasks.contains_key(*parent)) {
                 Some(parent) => at = parent,
                 None => return at.clone(),
@@ -225,4 +225,40 @@ fn text(value: &Value) -> Option<String> {
 
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().filter(|number| number.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_count_for_their_root_and_the_last_attempt_wins() {
+        let lines = [
+            r#"{"id":"1","task_id":"root","event_type":"TASK_STARTED","ts":"2026-01-01T00:00:00Z","attributes":{"variant":"A"}}"#,
+            r#"{"id":"2","task_id":"child","parent_task_id":"root","event_type":"LLM_CALL","tokens_in":10,"tokens_out":5,"cost_usd":0.5}"#,
+            r#"{"id":"3","task_id":"child","event_type":"TOOL_EXECUTED","outcome":"ERROR"}"#,
+            r#"{"id":"4","task_id":"root","event_type":"LLM_CALL","tokens_in":1,"cost_usd":"free"}"#,
+            r#"{"id":"4","task_id":"root","event_type":"LLM_CALL","tokens_in":1}"#,
+            r#"{"id":"5","task_id":"root","event_type":"TASK_FAILED","ts":"2026-01-01T00:00:01Z"}"#,
+            r#"{"id":"6","task_id":"root","event_type":"TASK_COMPLETED","ts":"2026-01-01T00:00:02Z"}"#,
+            r#"{"id":"7","task_id":"root","event_type":"FEEDBACK","attributes":{"variant":"B","metric":"helpful","score":true}}"#,
+            r#"{"id":"8","task_id":"root","event_type":"FEEDBACK","source":"self","attributes":{"metric":"helpful","score":false}}"#,
+            "no event",
+        ];
+        let (runs, bad) = runs(lines.into_iter());
+        assert_eq!((runs.len(), bad), (1, 1));
+        let run = &runs[0];
+        assert_eq!((run.success, run.errored, run.tokens, run.cost), (Some(true), true, Some(16.0), Some(0.5)));
+        assert_eq!((run.duration_ms, run.scores["helpful"].to_bits()), (Some(2_000.0), 1.0_f64.to_bits()));
+        assert!(run.disagrees("attributes.variant") && run.field("attributes.variant").as_deref() == Some("A"));
+    }
+
+    #[test]
+    fn parents_in_a_circle_are_survived() {
+        let lines = [
+            r#"{"id":"1","task_id":"a","parent_task_id":"b","event_type":"TASK_COMPLETED"}"#,
+            r#"{"id":"2","task_id":"b","parent_task_id":"a","event_type":"TASK_COMPLETED"}"#,
+        ];
+        assert_eq!(runs(lines.into_iter()).0.len(), 2);
+    }
 }
