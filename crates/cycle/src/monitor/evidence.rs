@@ -6,15 +6,18 @@ use super::state::State;
 use crate::stats::combine::ln_sum;
 use crate::stats::mixture;
 
-/// Natural logarithm of the combined evidence; signals that do not count are worth 1, so that the weights stay as
-/// declared. The cache must be fresh.
+/// Natural logarithm of the combined evidence. Signals that do not count are worth 1 at most: the weights stay as
+/// declared, and the sum never exceeds the whole evidence, whose error level it keeps. The cache must be fresh.
 pub(super) fn combined(plan: &Plan, state: &State, counts: impl Fn(usize) -> bool) -> f64 {
     let terms: Vec<_> = plan
         .signals
         .iter()
         .enumerate()
         .filter(|(_, signal)| signal.weight > 0.0)
-        .map(|(place, signal)| (signal.weight, if counts(place) { mixed(plan, state, place) } else { 0.0 }))
+        .map(|(place, signal)| {
+            let ln = mixed(plan, state, place);
+            (signal.weight, if counts(place) { ln } else { ln.min(0.0) })
+        })
         .collect();
     let ln = ln_sum(terms.into_iter());
     // No signal at all is no evidence.
