@@ -162,7 +162,8 @@ fn effect(measure: &Measure, equal: &Worsening, unseen: f64) -> Interval {
             (_, true, Direction::Lower) => -worse / control.max(0.01),
             (_, false, _) => -worse / control.abs().max(1e-9),
         };
-        change.clamp(-1.0, 1.0)
+        // Adding nothing turns a negative zero into a plain one.
+        change.clamp(-1.0, 1.0) + 0.0
     };
     Interval {
         estimate: relative(equal.estimate),

@@ -269,7 +269,8 @@ pub(super) fn effect(signal: &Signal, control: f64, equal: Contrast, half: f64) 
             Form::Rate(Direction::Lower) => -worsening / control.max(0.01),
             Form::Mean | Form::Scaled(..) => -worsening / control.abs().max(1e-9),
         };
-        change.clamp(-1.0, 1.0)
+        // Adding nothing turns a negative zero into a plain one.
+        change.clamp(-1.0, 1.0) + 0.0
     };
     Interval { estimate: relative(worse), low: relative(worse + half), high: relative(worse - half) }
 }

@@ -83,7 +83,7 @@ impl Run {
 /// Folds lines of NDJSON; returns the root tasks in order of their first event, and how many lines were no events.
 pub(crate) fn runs<'a>(lines: impl Iterator<Item = &'a str>) -> (Vec<Run>, usize) {
     let mut tasks: HashMap<String, Run> = HashMap::new();
-    let mut seen: HashSet<String> = HashSet::new();
+    let mut seen: HashSet<(String, String)> = HashSet::new();
     let mut bad = 0;
     for (order, line) in lines.enumerate() {
         if line.trim().is_empty() {
@@ -97,8 +97,8 @@ pub(crate) fn runs<'a>(lines: impl Iterator<Item = &'a str>) -> (Vec<Run>, usize
         else {
             continue;
         };
-        // The sender's id makes a retry harmless.
-        if text(&event.id).is_some_and(|id| !seen.insert(id)) {
+        // The sender's id makes a retry harmless, within its task: two sources may number alike.
+        if text(&event.id).is_some_and(|id| !seen.insert((task.clone(), id))) {
             continue;
         }
         let run = tasks.entry(task.clone()).or_insert_with(|| Run { task, order, ..Run::default() });

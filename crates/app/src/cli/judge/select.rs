@@ -1,7 +1,7 @@
 //! Which runs are control and which are the candidate's.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use flate2::read::MultiGzDecoder;
@@ -50,8 +50,8 @@ pub(crate) fn arms(args: &Args) -> anyhow::Result<Chosen> {
         bail!("control and candidate are the same");
     }
     if args.runs.is_empty() {
-        let control = read(Path::new(&args.control))?;
-        let candidate = read(Path::new(&args.candidate))?;
+        let control = read(&[PathBuf::from(&args.control)])?;
+        let candidate = read(&[PathBuf::from(&args.candidate)])?;
         return Ok(Chosen {
             control: samples(&control, args, Arm::Control),
             candidate: samples(&candidate, args, Arm::Candidate),
@@ -60,10 +60,7 @@ pub(crate) fn arms(args: &Args) -> anyhow::Result<Chosen> {
     }
     let control = filter(&args.control, args.split.as_deref())?;
     let candidate = filter(&args.candidate, args.split.as_deref())?;
-    let mut runs = Vec::new();
-    for path in &args.runs {
-        runs.extend(read(path)?);
-    }
+    let runs = read(&args.runs)?;
     let (mut ours, mut theirs, mut crossed) = (Vec::new(), Vec::new(), 0);
     for run in runs {
         let (in_control, in_candidate) = (matches(&run, &control), matches(&run, &candidate));
@@ -137,21 +134,25 @@ fn samples(runs: &[Run], args: &Args, arm: Arm) -> Vec<Sample> {
         .collect()
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<Run>> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let plain = if bytes.starts_with(&[0x1f, 0x8b]) {
-        let mut plain = Vec::new();
-        MultiGzDecoder::new(bytes.as_slice())
-            .read_to_end(&mut plain)
-            .with_context(|| format!("cannot unpack {}", path.display()))?;
-        plain
-    } else {
-        bytes
-    };
-    let text = String::from_utf8_lossy(&plain);
-    let (runs, bad) = fold::runs(text.lines());
+/// The runs of all files together: a task may be spread over several.
+fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Run>> {
+    let texts = paths.iter().map(|path| text_of(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (runs, bad) = fold::runs(texts.iter().flat_map(|text| text.lines()));
     if runs.is_empty() {
-        bail!("{} holds no runs ({bad} lines are no events)", path.display());
+        let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        bail!("{} holds no runs ({bad} lines are no events)", names.join(", "));
     }
     Ok(runs)
+}
+
+fn text_of(path: &Path) -> anyhow::Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(bytes.as_slice())
+        .read_to_end(&mut plain)
+        .with_context(|| format!("cannot unpack {}", path.display()))?;
+    Ok(String::from_utf8_lossy(&plain).into_owned())
 }
