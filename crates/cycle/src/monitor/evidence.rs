@@ -25,9 +25,9 @@ pub(super) fn combined(plan: &Plan, state: &State, counts: impl Fn(usize) -> boo
 }
 
 /// True where a signal counts towards harm: always, except that an amount must be worse by the least ratio that
-/// matters, with its 95 % interval.
+/// matters, with its 90 % interval.
 pub(super) fn counts(plan: &Plan, state: &State, place: usize) -> bool {
-    const CLEARLY: f64 = 1.959_964;
+    const CLEARLY: f64 = 1.644_854;
     let signal = &plan.signals[place];
     signal.least.is_none_or(|least| {
         let arms = state.strata.iter().map(|stratum| &stratum.harm[0].arms[place]);
