@@ -7,10 +7,20 @@
 //!
 //! - [`observe`]: what an event says, worked out before it is stored.
 //! - [`detect`]: what could be better, and whether what was marked holds up.
+//! - [`trial`]: who gets which arm, how a share ramps up, what a trial can see at all.
+//! - [`monitor`]: matured outcomes to evidence, metric by metric.
+//! - [`decide`]: from the evidence and the policy to a verdict that explains itself.
+//! - [`judge`]: the same question asked of recorded runs.
+//! - [`stats`]: the mathematics the steps share.
 #![forbid(unsafe_code)]
 
+pub mod decide;
 pub mod detect;
+pub mod judge;
+pub mod monitor;
 pub mod observe;
+pub mod stats;
+pub mod trial;
 
 #[cfg(test)]
 mod records;

@@ -12,6 +12,8 @@
 //! - [`task`], [`rollup`]: what events are folded into.
 //! - [`opportunity`], [`review`], [`alert`]: what was found.
 //! - [`improvement`], [`process`]: what is done about it, and by which durable process.
+//! - [`metric`], [`trial`], [`preflight`], [`verdict`]: what is measured, who is compared, what can be seen at all, and
+//!   what was found.
 //! - [`policy`]: every default, in one table.
 #![forbid(unsafe_code)]
 
@@ -21,9 +23,11 @@ pub mod entity;
 pub mod event;
 pub mod fingerprint;
 pub mod improvement;
+pub mod metric;
 pub mod operation;
 pub mod opportunity;
 pub mod policy;
+pub mod preflight;
 pub mod process;
 pub mod relationship;
 pub mod review;
@@ -31,6 +35,8 @@ pub mod revision;
 pub mod rollup;
 pub mod task;
 pub mod time;
+pub mod trial;
+pub mod verdict;
 
 pub use entity::{Entity, EntityKey, EntityName, EntityState, EntityType};
 pub use event::{Event, EventKind, Outcome};

@@ -1,17 +1,20 @@
 //! The commands: one file each, with its arguments and a `run`.
 
 mod alerts;
+mod bench_decide;
 mod bench_intake;
 mod config;
 mod demo;
 mod entities;
 mod events;
 mod import;
+mod judge;
 mod log;
 mod opportunities;
 mod reviews;
 mod serve;
 mod show;
+mod simulate;
 mod status;
 mod tasks;
 
@@ -69,8 +72,15 @@ commands! {
     Reviews => reviews,
     /// What needs attention
     Alerts => alerts,
+    /// A verdict on recorded runs, for evaluation in CI
+    Judge => judge,
+    /// How often decisions are right, by simulation
+    Simulate => simulate,
     /// The settings in force
     Config => config,
+    /// Measure how fast a trial is looked at
+    #[command(hide = true)]
+    BenchDecide => bench_decide,
     /// Measure intake over HTTP against bare inserts
     #[command(hide = true)]
     BenchIntake => bench_intake,

@@ -3,6 +3,8 @@
 mod detection;
 mod engine;
 mod intake;
+mod shared;
+pub mod trial;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,7 @@ pub use engine::{EnginePolicy, ImprovementConfig, Mode};
 pub use intake::{IntakePolicy, RetentionPolicy};
 
 use crate::review::ReviewSchedule;
+use trial::TrialPolicy;
 
 /// The whole table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +27,9 @@ pub struct Policy {
     pub review: ReviewSchedule,
     /// The rules of detection.
     pub detection: DetectionPolicy,
+    /// What trials obey, beside the engine's settings: see [`trial_policy`](Self::trial_policy).
+    #[serde(with = "shared")]
+    pub trial: TrialPolicy,
     /// Limits on what comes in.
     pub intake: IntakePolicy,
     /// How long what came in is kept.
@@ -53,6 +59,15 @@ pub(crate) fn require(
 }
 
 impl Policy {
+    /// What trials obey, with the settings they take from the engine.
+    pub fn trial_policy(&self) -> TrialPolicy {
+        TrialPolicy {
+            test_duration_hours: self.engine.test_duration_hours,
+            rollback_threshold: self.engine.rollback_threshold,
+            ..self.trial.clone()
+        }
+    }
+
     /// Checks every setting.
     ///
     /// # Errors
@@ -62,6 +77,12 @@ impl Policy {
         self.entity.check()?;
         self.detection.check()?;
         self.intake.check()?;
+        let trial = self.trial_policy();
+        trial.validate().map_err(|error| PolicyError {
+            setting: error.field,
+            range: error.range,
+            value: error.value.to_string(),
+        })?;
         let review = self.review;
         require(review.task_threshold >= 1, "review.task_threshold", "at least 1", review.task_threshold)?;
         require(review.period_hours >= 1, "review.period_hours", "at least 1", review.period_hours)
@@ -104,6 +125,19 @@ mod tests {
         assert!(policy.check().unwrap_err().to_string().contains("engine.rollback_threshold"));
         policy.engine.rollback_threshold = f64::NAN;
         assert!(policy.check().is_err());
+    }
+
+    #[test]
+    fn trials_take_the_engines_settings_and_no_second_word_on_them() {
+        let policy: Policy =
+            serde_json::from_str(r#"{"engine":{"test_duration_hours":12},"trial":{"margin":0.2}}"#).unwrap();
+        let trial = policy.trial_policy();
+        assert!((trial.test_duration_hours - 12.0).abs() < 1e-9 && (trial.margin - 0.2).abs() < 1e-9);
+        assert!(serde_json::to_value(&policy).unwrap()["trial"].get("test_duration_hours").is_none());
+        let twice = serde_json::from_str::<Policy>(r#"{"trial":{"rollback_threshold":-0.2}}"#).unwrap_err();
+        assert!(twice.to_string().contains("engine.rollback_threshold"), "{twice}");
+        let bad: Policy = serde_json::from_str(r#"{"trial":{"margin":2}}"#).unwrap();
+        assert!(bad.check().unwrap_err().to_string().contains("margin"));
     }
 
     #[test]

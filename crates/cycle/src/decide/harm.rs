@@ -1,0 +1,92 @@
+//! Reasons to roll back.
+
+use uplift_model::metric::Roles;
+use uplift_model::policy::trial::TrialPolicy;
+use uplift_model::verdict::{Decision, Findings, MetricFinding, Next, Phase, Reason};
+
+use super::Ruling;
+
+pub(super) fn rule(findings: &Findings, policy: &TrialPolicy) -> Option<Ruling> {
+    let rollback =
+        |reason, metrics| Some(Ruling::new(Decision::Rollback, Next::Rollback, reason).because_of(metrics));
+    if let Some(metrics) = by_evidence(findings, policy) {
+        return rollback(Reason::CombinedEvidence, metrics);
+    }
+    let horizon = findings.phase == Phase::FirstHorizon && !findings.watch_only;
+    if horizon && let Some(metrics) = at_horizon(findings, policy) {
+        return rollback(Reason::HarmAtHorizon, metrics);
+    }
+    if findings.phase != Phase::Early && below_threshold(findings, policy) {
+        return rollback(Reason::EffectivenessBelowThreshold, worst(findings));
+    }
+    None
+}
+
+/// The combined evidence. If it takes the costs to reach the threshold, they count only while the whole is worse: a
+/// change may be paid for.
+fn by_evidence(findings: &Findings, policy: &TrialPolicy) -> Option<Vec<String>> {
+    let combined = &findings.combined;
+    if combined.log_evidence < combined.log_threshold {
+        return None;
+    }
+    let by_costs_alone = combined.log_evidence_without_costs < combined.log_threshold;
+    if by_costs_alone && paid_for(findings, policy) {
+        return None;
+    }
+    let largest = findings.metrics.iter().map(|finding| finding.evidence_share).fold(0.0, f64::max);
+    Some(names(findings, |finding| finding.evidence_share > 0.0 && finding.evidence_share >= 0.5 * largest))
+}
+
+/// The one planned look for harm, its level shared by all metrics that play a part.
+fn at_horizon(findings: &Findings, policy: &TrialPolicy) -> Option<Vec<String>> {
+    let tested = findings.metrics.iter().filter(|finding| finding.roles.any()).count().max(1);
+    let level = policy.horizon_alpha / tested as f64;
+    let paid = paid_for(findings, policy);
+    let harmful = names(findings, |finding| {
+        let worse = finding.fixed.is_some_and(|look| look.harm <= level) && finding.effect.estimate < 0.0;
+        finding.roles.any() && worse && !(paid && is_only_cost(finding.roles))
+    });
+    (!harmful.is_empty()).then_some(harmful)
+}
+
+/// Evidence for a goal that makes higher costs wait for the horizon.
+const PROMISING: f64 = 2.0;
+
+/// Higher costs are paid for: early while the whole is better or a goal promises to be, and then they wait for the
+/// horizon; there only by a goal that is shown to be better, with the whole.
+fn paid_for(findings: &Findings, policy: &TrialPolicy) -> bool {
+    let level = policy.keep_alpha;
+    let mut goals = findings.metrics.iter().filter(|finding| finding.roles.goal);
+    if findings.phase == Phase::Early {
+        return findings.balance >= 0.0 || goals.any(|finding| finding.evidence.better > PROMISING.ln());
+    }
+    let shown = goals.any(|finding| {
+        finding.evidence.better >= -level.ln() || finding.fixed.is_some_and(|look| look.better <= level / 2.0)
+    });
+    shown && settled(findings) >= 0.0
+}
+
+/// The bill at the horizon: effects that can be told from nothing, weighted as in the effectiveness.
+fn settled(findings: &Findings) -> f64 {
+    let told = findings.metrics.iter().filter(|finding| finding.effect.low > 0.0 || finding.effect.high < 0.0);
+    told.map(|finding| finding.weight * finding.effect.estimate).sum()
+}
+
+/// A whole of one metric is that metric, and has been judged by its own test.
+fn below_threshold(findings: &Findings, policy: &TrialPolicy) -> bool {
+    let whole = &findings.effectiveness;
+    let metrics = findings.metrics.iter().filter(|finding| finding.weight > 0.0).count();
+    metrics > 1 && whole.estimate < policy.rollback_threshold && whole.high < 0.0
+}
+
+fn worst(findings: &Findings) -> Vec<String> {
+    names(findings, |finding| finding.weight > 0.0 && finding.effect.estimate < 0.0)
+}
+
+fn names(findings: &Findings, which: impl Fn(&MetricFinding) -> bool) -> Vec<String> {
+    findings.metrics.iter().filter(|finding| which(finding)).map(|finding| finding.name.clone()).collect()
+}
+
+pub(super) fn is_only_cost(roles: Roles) -> bool {
+    roles.cost && !roles.goal && !roles.guardrail
+}

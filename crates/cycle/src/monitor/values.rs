@@ -1,0 +1,104 @@
+//! What is known of a unit, and the value it gives to each signal at a given age.
+
+use serde::{Deserialize, Serialize};
+use uplift_model::trial::UnitOutcome;
+
+use super::plan::{Amount, Plan, Signal, Source};
+
+/// The facts of a unit that signals need. Values that cannot be used (infinite, zero or negative amounts) are unknown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Facts {
+    ended: bool,
+    success: Option<f64>,
+    errored: bool,
+    amounts: [Option<f64>; 3],
+    scores: Vec<Option<f64>>,
+}
+
+/// The age at which a unit is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum View {
+    /// Cut off at the common age of the harm cohort.
+    Harm,
+    /// Old enough never to change: what has not ended has failed.
+    Mature,
+}
+
+impl Facts {
+    pub(super) fn of(plan: &Plan, outcome: &UnitOutcome) -> Self {
+        let amount = |value: Option<f64>| value.filter(|amount| amount.is_finite() && *amount > 0.0);
+        Self {
+            ended: outcome.ended,
+            success: outcome.success.filter(|value| (0.0..=1.0).contains(value)),
+            errored: outcome.errored,
+            amounts: [amount(outcome.duration_ms), amount(outcome.tokens), amount(outcome.cost)],
+            scores: plan
+                .score_names
+                .iter()
+                .map(|name| outcome.scores.get(name).copied().filter(|score| score.is_finite()))
+                .collect(),
+        }
+    }
+
+    pub(super) fn outcome_known(&self, view: View) -> bool {
+        self.success.is_some() || (view == View::Mature && !self.ended)
+    }
+
+    /// The value for a signal, centred; NaN where it is unknown.
+    pub(super) fn value(&self, plan: &Plan, signal: &Signal, view: View) -> f64 {
+        let known = match signal.source {
+            Source::Success => match (self.ended, view) {
+                (false, View::Mature) => Some(self.success.unwrap_or(0.0)),
+                _ => self.success,
+            },
+            Source::Error => Some(f64::from(u8::from(self.errored))),
+            Source::Log(amount) => self.amount(plan, amount, view).map(f64::ln),
+            Source::Raw(amount) => self.amount(plan, amount, view).map(|value| value / plan.scale(amount)),
+            Source::Tail(threshold) => self
+                .amount(plan, Amount::Duration, view)
+                .map(|value| f64::from(u8::from(value > threshold || (!self.ended && value >= threshold)))),
+            Source::Score(place) => self.scores.get(place).copied().flatten(),
+        };
+        known.map_or(f64::NAN, |value| value.clamp(signal.cut.0, signal.cut.1) - signal.centre)
+    }
+
+    fn amount(&self, plan: &Plan, amount: Amount, view: View) -> Option<f64> {
+        match amount {
+            Amount::Duration if !self.ended => Some(match view {
+                View::Harm => plan.harm_age_ms,
+                View::Mature => plan.timeout_ms,
+            }),
+            Amount::Duration => self.amounts[0],
+            Amount::Tokens => self.amounts[1].filter(|_| self.ended),
+            Amount::Cost => self.amounts[2].filter(|_| self.ended),
+        }
+    }
+}
+
+impl Plan {
+    /// Historical mean of an amount; signals on raw amounts exist only where it is known.
+    fn scale(&self, amount: Amount) -> f64 {
+        let known = match amount {
+            Amount::Duration => self.baseline.duration,
+            Amount::Tokens => self.baseline.tokens,
+            Amount::Cost => self.baseline.cost,
+        };
+        known.map_or(1.0, |amount| amount.mean)
+    }
+}
+
+impl Facts {
+    pub(super) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The same unit once it can no longer be running: failed, at the timeout.
+    pub(super) fn timed_out(&self, plan: &Plan) -> Self {
+        Self {
+            ended: true,
+            success: Some(self.success.unwrap_or(0.0)),
+            amounts: [Some(plan.timeout_ms), self.amounts[1], self.amounts[2]],
+            ..self.clone()
+        }
+    }
+}

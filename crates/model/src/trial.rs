@@ -1,0 +1,277 @@
+//! Trials: two revisions of one entity, run at the same time on units that a hash assigns.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metric::MetricSpec;
+use crate::policy::trial::TrialPolicy;
+
+/// One side of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arm {
+    /// The revision in place.
+    Control,
+    /// The revision on trial.
+    Candidate,
+}
+
+impl Arm {
+    /// 0 for control, 1 for candidate.
+    pub fn index(self) -> usize {
+        match self {
+            Self::Control => 0,
+            Self::Candidate => 1,
+        }
+    }
+}
+
+/// What is assigned to an arm, and so what counts as one observation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AssignmentUnit {
+    /// Each root trace by itself.
+    #[default]
+    Task,
+    /// All tasks of a session together, because they share state.
+    Session,
+}
+
+/// How control was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparison {
+    /// At the same time as the candidate, by random assignment.
+    #[default]
+    Concurrent,
+    /// Before the candidate: weaker evidence, never "proven".
+    BeforeAfter,
+}
+
+/// What a comparison is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrialKind {
+    /// A candidate that may be kept.
+    #[default]
+    Trial,
+    /// A kept change that is watched against the share left on the old revision; it can only roll back.
+    HoldBack,
+}
+
+/// A share of traffic and the time from which it applied.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ShareStage {
+    /// Microseconds since the Unix epoch.
+    pub from_us: i64,
+    /// Part of the units that get the candidate, in (0, 1).
+    pub share: f64,
+}
+
+/// What is known of an amount (time, tokens, money) from before the trial.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AmountBaseline {
+    /// Mean of the natural logarithm.
+    pub log_mean: f64,
+    /// Variance of the natural logarithm.
+    pub log_variance: f64,
+    /// Mean after cutting at [`Self::cap`].
+    pub mean: f64,
+    /// Variance after cutting at [`Self::cap`].
+    pub variance: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+impl AmountBaseline {
+    /// Where amounts are cut before their mean is taken: the 99th percentile, but no more than five times the 95th.
+    /// Where one task in a hundred runs into a timeout, the 99th percentile is that timeout and cuts nothing.
+    pub fn cap(&self) -> f64 {
+        cap(self.p95, self.p99)
+    }
+}
+
+/// See [`AmountBaseline::cap`].
+pub fn cap(p95: f64, p99: f64) -> f64 {
+    p99.min(5.0 * p95)
+}
+
+/// What is known of a score from before the trial.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ScoreBaseline {
+    /// Mean, cut at `p01` and `p99`.
+    pub mean: f64,
+    /// Variance, cut at `p01` and `p99`.
+    pub variance: f64,
+    /// First percentile.
+    pub p01: f64,
+    /// 99th percentile.
+    pub p99: f64,
+}
+
+/// The entity's own history, fixed before the trial: thresholds, caps and the focus of the mixtures come from here and
+/// never from the trial's data.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Baseline {
+    /// Units it rests on.
+    pub units: u64,
+    /// Success rate, in [0, 1].
+    pub success_rate: Option<f64>,
+    /// Variance of the success of a unit; of a session it is less than that of a coin.
+    pub success_variance: Option<f64>,
+    /// Share of units with an unrecovered error, in [0, 1].
+    pub error_rate: Option<f64>,
+    /// Duration in milliseconds.
+    pub duration: Option<AmountBaseline>,
+    /// Tokens.
+    pub tokens: Option<AmountBaseline>,
+    /// Dollars.
+    pub cost: Option<AmountBaseline>,
+    /// Declared scores by name.
+    pub scores: BTreeMap<String, ScoreBaseline>,
+}
+
+/// A trial as declared before its start. It is never edited, except that stages are added.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Key that, with the unit, decides the arm; unique per trial and per restart of it.
+    pub key: String,
+    /// Trial or hold-back.
+    pub kind: TrialKind,
+    /// Start, microseconds since the Unix epoch.
+    pub started_us: i64,
+    /// What is assigned.
+    pub unit: AssignmentUnit,
+    /// How control is measured.
+    pub comparison: Comparison,
+    /// Shares over time, ascending.
+    pub stages: Vec<ShareStage>,
+    /// Metrics that are reported, with their roles.
+    pub metrics: Vec<MetricSpec>,
+    /// Units expected until the first horizon, both arms together.
+    pub expected_units: f64,
+    /// History of the entity.
+    pub baseline: Baseline,
+    /// The numbers its decisions obey.
+    pub policy: TrialPolicy,
+}
+
+impl Trial {
+    /// The stage a unit that started then belongs to: the last that began by then, else the first.
+    pub fn stage_at(&self, started_us: i64) -> usize {
+        self.stages.partition_point(|stage| stage.from_us <= started_us).saturating_sub(1)
+    }
+
+    /// The arm of a unit, from its key and the stage at its start. Any node and any restart gives the same answer.
+    pub fn arm_of(&self, unit: &str, started_us: i64) -> Arm {
+        let share = self.stages.get(self.stage_at(started_us)).map_or(0.0, |stage| stage.share);
+        assign(&self.key, unit, share)
+    }
+
+    /// First horizon, microseconds since the Unix epoch.
+    pub fn horizon_us(&self) -> i64 {
+        self.started_us.saturating_add(hours_us(self.policy.test_duration_hours))
+    }
+
+    /// Last horizon, microseconds since the Unix epoch.
+    pub fn last_horizon_us(&self) -> i64 {
+        self.started_us.saturating_add(hours_us(self.policy.max_test_duration_hours))
+    }
+}
+
+/// Hours as microseconds; values that are no number are zero.
+pub fn hours_us(hours: f64) -> i64 {
+    (hours * 3.6e9) as i64
+}
+
+/// Where a unit falls in [0, 1): uniform over units, independent between trials.
+pub fn bucket(trial_key: &str, unit: &str) -> f64 {
+    let mut hasher = blake3::Hasher::new();
+    // The length keeps ("ab", "c") apart from ("a", "bc").
+    hasher.update(&(trial_key.len() as u64).to_le_bytes());
+    hasher.update(trial_key.as_bytes());
+    hasher.update(unit.as_bytes());
+    let mut bits = [0_u8; 8];
+    bits.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    (u64::from_le_bytes(bits) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// A unit's name as a number, for queues that hold many: stable over versions and machines, with collisions so rare
+/// (one in 10^8 at a million units) that they do not matter to a decision.
+pub fn unit_key(unit: &str) -> u64 {
+    let mut bits = [0_u8; 8];
+    bits.copy_from_slice(&blake3::hash(unit.as_bytes()).as_bytes()[..8]);
+    u64::from_le_bytes(bits)
+}
+
+/// The arm of a unit while the candidate has that share; a share that is no number gives control.
+pub fn assign(trial_key: &str, unit: &str, share: f64) -> Arm {
+    if bucket(trial_key, unit) < share { Arm::Candidate } else { Arm::Control }
+}
+
+/// What is known of one unit so far. The record replaces an earlier one of the same unit, so sending it twice changes
+/// nothing; attempts are folded before (last outcome, summed cost).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitOutcome {
+    /// Name of the unit: root trace or session.
+    pub unit: String,
+    /// Where it was first put.
+    pub arm: Arm,
+    /// Start, microseconds since the Unix epoch.
+    pub started_us: i64,
+    /// True once the unit has ended; before that the values are what is known so far.
+    pub ended: bool,
+    /// Success in [0, 1]; a session's is the mean over its tasks. `None` is unknown.
+    pub success: Option<f64>,
+    /// At least one error that was not recovered.
+    pub errored: bool,
+    /// Wall time in milliseconds, waiting for people excluded.
+    pub duration_ms: Option<f64>,
+    /// Tokens in and out.
+    pub tokens: Option<f64>,
+    /// Dollars at uncached prices.
+    pub cost: Option<f64>,
+    /// Declared scores by name.
+    #[serde(default)]
+    pub scores: BTreeMap<String, f64>,
+    /// True when the unit was seen in both arms.
+    #[serde(default)]
+    pub crossed: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn assignment_is_stable_uniform_and_independent_between_trials() {
+        let share =
+            |key: &str| (0..20_000).filter(|unit| assign(key, &unit.to_string(), 0.3) == Arm::Candidate).count();
+        let both = (0..20_000)
+            .filter(|unit| {
+                let unit = unit.to_string();
+                assign("a", &unit, 0.3) == Arm::Candidate && assign("b", &unit, 0.3) == Arm::Candidate
+            })
+            .count();
+        assert!((5_700..6_300).contains(&share("a")), "{}", share("a"));
+        assert!((5_700..6_300).contains(&share("b")), "{}", share("b"));
+        assert!((1_600..2_000).contains(&both), "{both}");
+        assert!((bucket("trial", "unit") - bucket("trial", "unit")).abs() < f64::EPSILON);
+        assert_ne!(bucket("ab", "c").to_bits(), bucket("a", "bc").to_bits());
+    }
+
+    #[test]
+    fn a_ramp_never_moves_a_unit_to_control_and_keeps_a_started_unit() {
+        for unit in 0..1_000 {
+            let unit = unit.to_string();
+            if assign("t", &unit, 0.1) == Arm::Candidate {
+                assert_eq!(assign("t", &unit, 0.5), Arm::Candidate);
+            }
+        }
+        assert_eq!(assign("t", "u", f64::NAN), Arm::Control);
+    }
+}
