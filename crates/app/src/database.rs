@@ -38,6 +38,9 @@ impl Args {
             Some(path) if path.as_os_str().is_empty() => {
                 Err(Misuse::error("the name of the database must not be empty"))
             }
+            Some(path) if path.is_dir() => {
+                Err(Misuse::error(format!("{} is a folder: name a file in it", path.display())))
+            }
             Some(path) => Ok(path),
             None => default_path(std::env::var_os("XDG_DATA_HOME").map(PathBuf::from), std::env::home_dir()),
         }

@@ -58,7 +58,14 @@ impl std::fmt::Display for Holder {
 
 /// Where the lock file of a database is.
 pub(crate) fn path_of(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
+    // One database has one lock, whatever link it is reached by.
+    let real = std::fs::canonicalize(database).unwrap_or_else(|_| match (database.parent(), database.file_name()) {
+        (Some(folder), Some(name)) if !folder.as_os_str().is_empty() => {
+            std::fs::canonicalize(folder).map_or_else(|_| database.to_path_buf(), |folder| folder.join(name))
+        }
+        _ => database.to_path_buf(),
+    });
+    let mut name = real.into_os_string();
     name.push(".lock");
     PathBuf::from(name)
 }

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("uplift: {error:#}");
+            eprintln!("uplift: {}", text::clean(&format!("{error:#}")));
             usage::code_of(&error)
         }
     }

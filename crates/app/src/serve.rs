@@ -29,7 +29,12 @@ const GRACE: Duration = Duration::from_secs(10);
 const ANNOUNCEMENT: &str = "listening on http://";
 
 /// Runs until SIGINT or SIGTERM.
-pub(crate) async fn run(database: &Path, listen: &str, policy: Policy) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    database: &Path,
+    listen: &str,
+    policy: Policy,
+    allowed_hosts: &[String],
+) -> anyhow::Result<()> {
     let address = resolve(listen)?;
     let listener = bind(address).await?;
     let bound = listener.local_addr()?;
@@ -44,15 +49,20 @@ pub(crate) async fn run(database: &Path, listen: &str, policy: Policy) -> anyhow
     };
     let store = Writable::open(database, policy, lock)?;
     uplift_runner::watch::prepare(&store.engine).await?;
-    let ended = until_stopped(&store.engine, listener, &announcement(&url, database)).await;
+    let ended = until_stopped(&store.engine, listener, &announcement(&url, database), allowed_hosts).await;
     store.close().await;
     ended
 }
 
-async fn until_stopped(engine: &Engine, listener: TcpListener, announcement: &str) -> anyhow::Result<()> {
+async fn until_stopped(
+    engine: &Engine,
+    listener: TcpListener,
+    announcement: &str,
+    allowed_hosts: &[String],
+) -> anyhow::Result<()> {
     let signal = stop_signal()?;
     let (stop, stopped) = watch::channel(false);
-    let app = served(engine.clone(), install_metrics()?);
+    let app = served(engine.clone(), install_metrics()?, allowed_hosts);
     let asked = stopped.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(until(asked)).into_future();
     let mut server = tokio::spawn(server);
@@ -150,11 +160,11 @@ fn install_metrics() -> anyhow::Result<PrometheusHandle> {
 
 /// The HTTP API over an engine, for this process's own questions: nothing is measured.
 pub(crate) fn router(engine: Engine) -> Router {
-    served(engine, PrometheusBuilder::new().build_recorder().handle())
+    served(engine, PrometheusBuilder::new().build_recorder().handle(), &[])
 }
 
-fn served(engine: Engine, metrics: PrometheusHandle) -> Router {
-    uplift_web::router(AppState::new(engine, metrics, std::iter::empty::<&str>()))
+fn served(engine: Engine, metrics: PrometheusHandle, allowed_hosts: &[String]) -> Router {
+    uplift_web::router(AppState::new(engine, metrics, allowed_hosts))
 }
 
 #[cfg(test)]

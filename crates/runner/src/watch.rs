@@ -131,7 +131,12 @@ struct Watch {
 impl Watch {
     async fn tick(&mut self, engine: &Engine) -> StoreResult<()> {
         let mut report = Report::default();
-        inbox::empty(engine, &mut report).await?;
+        match inbox::empty(engine, &mut report).await {
+            Err(StoreError::Closed) => return Err(StoreError::Closed),
+            // Trouble with what others left must not keep our own from being looked at.
+            Err(error) => tracing::error!(%error, "the inbox could not be emptied"),
+            Ok(()) => {}
+        }
         judge_marks(engine, &mut report).await?;
         match engine.touched().take() {
             Scope::Everybody => self.waiting_for_everybody = true,

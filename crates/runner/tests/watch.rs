@@ -203,12 +203,14 @@ async fn what_other_programs_write_by_sql_is_taken_and_found() {
     for line in [first.trim(), "not json", r#"{"id":"x","event_type":"NONSENSE","agent":"a"}"#] {
         sql.execute("INSERT INTO event_inbox (event) VALUES (?1)", [line]).unwrap();
     }
+    // What is no text at all, and text that is no UTF-8.
+    sql.execute_batch("INSERT INTO event_inbox (event) VALUES (x'7b7d'), (CAST(x'ff7b' AS TEXT))").unwrap();
     let report = watch::settle(&engine).await.unwrap();
-    assert_eq!((report.inbox, report.inbox_rejected), (1, 2));
+    assert_eq!((report.inbox, report.inbox_rejected), (1, 4));
     let left = |table: &str| -> i64 {
         sql.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     };
-    assert_eq!((left("event_inbox"), left("event_inbox_rejected"), left("events")), (0, 2, 1));
+    assert_eq!((left("event_inbox"), left("event_inbox_rejected"), left("events")), (0, 4, 1));
     sql.execute(
         "INSERT INTO rollup_errors (entity_type, entity_id, fingerprint, hour, n) VALUES ('agent', 1, 'theirs', 490000, 9)",
         [],

@@ -64,6 +64,8 @@ codes! {
     BodyTooLarge PAYLOAD_TOO_LARGE "the body is too large" "Split it, or raise intake.max_body_bytes.",
     /// No event could be taken.
     AllRejected UNPROCESSABLE_ENTITY "every event was rejected" "Correct the events as the list says.",
+    /// So many events could not be taken that the rest was not looked at.
+    TooManyRejected UNPROCESSABLE_ENTITY "too many events were rejected" "Correct the events as the list says, and send all of it again.",
     /// It breaks a rule.
     InvalidValue UNPROCESSABLE_ENTITY "not acceptable" "Correct what the detail names.",
     /// The queue is full.
@@ -116,6 +118,7 @@ impl ErrorCode {
             Self::UnsupportedEncoding => "unsupported_encoding",
             Self::BodyTooLarge => "body_too_large",
             Self::AllRejected => "all_rejected",
+            Self::TooManyRejected => "too_many_rejected",
             Self::InvalidValue => "invalid_value",
             Self::Overloaded => "overloaded",
             Self::HostNotAllowed => "host_not_allowed",

@@ -61,6 +61,7 @@ pages! {
     "time_in_future",
     "time_too_early",
     "too_deep",
+    "too_many_rejected",
     "truncated",
     "unknown_entity",
     "unknown_event_type",

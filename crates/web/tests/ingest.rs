@@ -237,3 +237,22 @@ async fn a_read_only_store_says_so() {
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "store_read_only"));
     assert!(std::fs::remove_dir_all(&folder).is_ok());
 }
+
+#[tokio::test]
+async fn a_body_of_something_else_is_given_up_and_others_are_answered_meanwhile() {
+    let server = Server::new();
+    let body = format!("[{}{}1]", event("kept"), ",1".repeat(2_000_000));
+    let body = Body::from(gzip(body.replacen("}1,", "},1,", 1).as_bytes()));
+    let headers = [("content-encoding", "gzip")];
+    let bomb = server.request(Method::POST, "/api/events", &headers, body);
+    let health = server.request(Method::GET, "/healthz", &[], Body::empty());
+    let (bomb, health) = tokio::join!(bomb, health);
+    assert_eq!(health.status, StatusCode::OK);
+    assert_eq!(
+        (bomb.status, bomb.json()["code"].clone()),
+        (StatusCode::UNPROCESSABLE_ENTITY, json!("too_many_rejected"))
+    );
+    assert_eq!(bomb.json()["rejected_count"], json!(100_000));
+    let stored = server.store.counts().await.map(|counts| counts.events);
+    assert_eq!((bomb.json()["accepted"].clone(), stored), (json!(0), Ok(0)), "it says what was stored");
+}

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use uplift_model::Time;
-use uplift_runner::watch;
+use uplift_runner::{Clock as _, SystemClock, watch};
 
 use super::block_on;
 use crate::api::{self, Api, Client};
@@ -37,6 +37,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if sources.iter().filter(|source| source.is_stdin()).count() > 1 {
         return Err(Misuse::error("standard input can be read once only"));
     }
+    check_at(args.at, args.look.settings.load()?.policy.intake.max_ahead_ms)?;
     sources.iter().try_for_each(Source::check)?;
     let mut teller = Teller::new(import::progress(&sources, args.quiet));
     let summary = block_on(import(&args, &sources, &mut teller));
@@ -49,6 +50,17 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         print(&summary.render(Style::of_stdout()))?;
     }
     Ok(ExitCode::from(if summary.tally.refused > 0 { PARTLY } else { DONE }))
+}
+
+/// The time given for events without a clock has to be one that an event may bear.
+fn check_at(at: Option<Time>, max_ahead_ms: i64) -> anyhow::Result<()> {
+    let latest = SystemClock.now().plus_micros(max_ahead_ms.saturating_mul(1_000));
+    match at {
+        Some(at) if at < Time::EARLIEST || at > latest => {
+            Err(Misuse::error(format!("--at must be from {} to {latest}, not {at}", Time::EARLIEST)))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn import(args: &Args, sources: &[Source], teller: &mut Teller) -> anyhow::Result<Summary> {

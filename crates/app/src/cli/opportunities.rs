@@ -228,8 +228,9 @@ fn plain_number(value: &Value) -> String {
 
 /// Commands that show the evidence.
 fn lookups(look: &api::Args, found: &Value) -> Vec<String> {
-    let whom = match (raw(found, "entity_type"), raw(found, "entity_name")) {
-        (Some(entity_type), Some(name)) => format!("{entity_type}/{name}"),
+    // By number: a name may be in several environments.
+    let whom = match (raw(found, "entity_type"), found.get("entity_id").and_then(Value::as_i64)) {
+        (Some(entity_type), Some(id)) => format!("{entity_type}/{id}"),
         _ => return Vec::new(),
     };
     let mut commands = Vec::new();
@@ -277,7 +278,7 @@ mod tests {
     fn evidence_can_be_looked_up() {
         let text = detail(&api::Args::default(), &found(), Style { width: 120, colour: false });
         for part in [
-            "uplift events --entity agent/support --fingerprint f1",
+            "uplift events --entity agent/1 --fingerprint f1",
             "uplift tasks show 't 1'",
             "uplift events show 't 1' e1",
             "per_day  12.5",

@@ -26,6 +26,9 @@ pub(crate) struct Args {
         help = "Form of the log on standard error; RUST_LOG sets its level"
     )]
     log_format: LogFormat,
+    /// Another name under which this server may be addressed, such as that of a proxy before it; may be repeated
+    #[arg(long = "allow-host", value_name = "NAME")]
+    allowed_hosts: Vec<String>,
     /// Threads that answer requests
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
@@ -38,6 +41,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let database = args.database.path()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(args.threads.into()).enable_all().build()?;
-    runtime.block_on(serve::run(&database, &args.listen, settings.policy))?;
+    runtime.block_on(serve::run(&database, &args.listen, settings.policy, &args.allowed_hosts))?;
     Ok(ExitCode::from(DONE))
 }

@@ -115,17 +115,27 @@ pub(super) fn facts<'a>(lines: impl IntoIterator<Item = (&'a str, String)>) -> S
 /// A command that leads on: with the arguments quoted, and asking the same database. None where an argument holds
 /// something that no terminal should be given to paste.
 pub(super) fn command(look: &api::Args, words: &[&str]) -> Option<String> {
-    let mut line = String::from("uplift");
-    for word in words {
-        line.push(' ');
-        line.push_str(&quote(word)?);
-    }
     let place = match (&look.server, &look.database.database) {
         (Some(server), _) => format!(" --server {}", quote(server)?),
         (None, Some(path)) => format!(" --database {}", quote(path.to_str()?)?),
         (None, None) => String::new(),
     };
-    Some(line + &place)
+    // An id that begins with a dash would be read as an option: it comes last, behind two of them.
+    let shielded =
+        words.iter().skip(2).any(|id| id.starts_with('-')) && !words.iter().any(|word| word.starts_with("--"));
+    let (before, ids) = words.split_at(if shielded { 2 } else { words.len() });
+    let mut line = String::from("uplift");
+    for word in before {
+        put!(&mut line, " {}", quote(word)?);
+    }
+    line.push_str(&place);
+    if shielded {
+        line.push_str(" --");
+        for id in ids {
+            put!(&mut line, " {}", quote(id)?);
+        }
+    }
+    Some(line)
 }
 
 /// A word as shells take it.
@@ -189,6 +199,9 @@ mod tests {
         assert_eq!(command(&look, &["tasks", "$(rm -r ~)"]).unwrap(), "uplift tasks '$(rm -r ~)'");
         assert_eq!(command(&look, &["it's"]).unwrap(), r"uplift 'it'\''s'");
         assert_eq!(command(&look, &["two\nlines"]), None);
+        let there = api::Args { server: Some("http://localhost:1".into()), ..api::Args::default() };
+        let dashed = command(&there, &["events", "show", "-24", "e"]).unwrap();
+        assert_eq!(dashed, "uplift events show --server http://localhost:1 -- -24 e");
     }
 
     #[test]

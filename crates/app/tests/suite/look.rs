@@ -80,7 +80,7 @@ fn evidence_leads_to_what_was_recorded() {
     let task = run(["tasks", "show", trace, "--json", "--database", &database]).exits(0).json();
     assert_eq!(task["events"]["items"].as_array().map(Vec::len), Some(3));
     let text = run(["opportunities", "show", &found["id"].to_string(), "--database", &database]).exits(0).out;
-    assert!(text.contains("uplift events --entity agent/tester --fingerprint"), "{text}");
+    assert!(text.contains("uplift events --entity agent/1 --fingerprint"), "{text}");
 }
 
 #[test]

@@ -122,3 +122,15 @@ fn idle_it_is_small() {
     let used = if cfg!(debug_assertions) { kilobytes("RssAnon:") } else { kilobytes("VmRSS:") };
     assert!(used < 40 * 1024, "{status}");
 }
+
+#[test]
+fn a_link_to_a_database_is_that_database() {
+    let folder = folder();
+    let database = folder.path().join("real.db");
+    let link = folder.path().join("link.db");
+    let server = Server::start(&database);
+    std::os::unix::fs::symlink(&database, &link).unwrap();
+    let second = run(["serve", "--listen", "127.0.0.1:0", "--database", link.to_str().unwrap()]);
+    assert!(second.exits(1).err.contains("process"), "a second writer by another name");
+    drop(server);
+}

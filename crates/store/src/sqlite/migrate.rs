@@ -39,6 +39,7 @@ pub(super) fn open_writer(path: &Path, place: &str) -> StoreResult<Connection> {
     let sql = |error: rusqlite::Error| of_sqlite(&error, place, "opening the database");
     let mut connection = Connection::open_with_flags(path, flags).map_err(sql)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
+    super::keep_plans(&connection).map_err(sql)?;
     // Before anything that could change the file: a foreign or later database stays as it is.
     check_version(&connection, place)?;
     connection

@@ -39,6 +39,13 @@ pub use self::migrate::{LATEST_VERSION, MIGRATIONS};
 /// How long to wait for another process's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Keeps a statement's plan whatever is bound to it. Without this, SQLite prepares a statement anew when a parameter
+/// that it compared with the condition of a partial index changes.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
 /// A store in SQLite.
 pub struct SqliteStore {
     place: String,

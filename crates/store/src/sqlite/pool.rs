@@ -62,6 +62,7 @@ pub(super) fn open_reader(path: &std::path::Path, place: &str) -> StoreResult<Co
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let ready = Connection::open_with_flags(path, flags).and_then(|connection| {
         connection.busy_timeout(super::BUSY_TIMEOUT)?;
+        super::keep_plans(&connection)?;
         connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;")?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)

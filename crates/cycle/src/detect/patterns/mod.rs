@@ -85,7 +85,9 @@ struct Significant {
 /// The strongest failure and success patterns of a window, at most five of each, none without
 /// `policy.min_tasks` tasks of known outcome. The search is reproducible: its seed comes from the window.
 pub fn find(window: &EntityWindow, policy: &DetectionPolicy) -> Vec<Finding> {
-    let known: Vec<&TaskSample> = window.tasks.iter().filter(|task| task.outcome.is_some()).collect();
+    let mut known: Vec<&TaskSample> = window.tasks.iter().filter(|task| task.outcome.is_some()).collect();
+    // The order of arrival must not show in how labels are permuted.
+    known.sort_by(|a, b| (&a.trace_key, &a.task_id).cmp(&(&b.trace_key, &b.task_id)));
     if known.len() < policy.min_tasks.max(1) as usize {
         return Vec::new();
     }
@@ -310,10 +312,11 @@ impl<'a> Report<'a> {
         let failure = found.kind == OpportunityKind::FailurePattern;
         let held_out_p = if failure { tails.upper(failed) } else { tails.lower(failed) };
         let of = |bits: &Bits, number: usize| bits.contains(number);
-        let tasks = (0..search.tasks.len())
+        let mut tasks: Vec<&TaskSample> = (0..search.tasks.len())
             .filter(|number| of(&found.pattern.tasks, *number) && of(&search.failed, *number) == failure)
             .map(|number| search.tasks[number])
             .collect();
+        tasks.sort_by_key(|task| task.ended_at);
         let counts = Counts::of(search, &found.pattern.tasks);
         Self { window, names, counts, held_out: Counts::of(held_out, &with), held_out_p, tasks, found }
     }

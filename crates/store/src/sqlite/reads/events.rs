@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use rusqlite::types::Value;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params_from_iter};
 use uplift_model::event::{Clock, EventKind, Outcome, Source};
 
@@ -49,7 +50,13 @@ impl EventReads for SqliteStore {
             let sql = "SELECT seq, event FROM event_inbox ORDER BY seq LIMIT ?1";
             list::all(connection, "an inbox row", sql, [limit], |row| {
                 let mut columns = Columns::of(row, "an inbox row");
-                Ok(InboxRow { seq: columns.get()?, event: columns.get()? })
+                // Whatever another program left there: what is no text is refused by name, not by failing here.
+                let seq = columns.get()?;
+                let bytes = match row.get_ref(1)? {
+                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
+                    _ => b"",
+                };
+                Ok(InboxRow { seq, event: String::from_utf8_lossy(bytes).into_owned() })
             })
         })
         .await

@@ -96,12 +96,20 @@ fn given_time(state: &AppState, at: Option<&str>, now: Time) -> Result<Option<Ti
     }
 }
 
+/// Plain bytes that are decoded without a pause.
+const DECODED_AT_ONCE: usize = 16 << 10;
+
 async fn read(body: &mut PlainBody, decoder: &mut Decoder, pipeline: &mut Pipeline) -> Result<(), WebError> {
     let mut items: Vec<Item> = Vec::new();
     pipeline.check_room()?;
     while let Some(bytes) = body.next().await? {
-        decoder.push(&bytes, &mut items);
-        pipeline.take(&mut items).await?;
+        // A few compressed bytes can be a great many items: others have their turn in between, and a client that has
+        // left is noticed.
+        for piece in bytes.chunks(DECODED_AT_ONCE) {
+            decoder.push(piece, &mut items);
+            pipeline.take(&mut items).await?;
+            tokio::task::yield_now().await;
+        }
     }
     decoder.finish(&mut items);
     pipeline.take(&mut items).await?;

@@ -9,7 +9,7 @@ use uplift_model::policy::IntakePolicy;
 use uplift_runner::{Admission, Engine};
 use uplift_store::{IntakeReceipt, StoreError, StoreResult};
 
-use crate::error::{WebError, refusal_code};
+use crate::error::{ErrorCode, WebError, refusal_code};
 use crate::telemetry;
 use crate::wire::ingest::{IngestReport, Rejected};
 
@@ -17,6 +17,8 @@ use crate::wire::ingest::{IngestReport, Rejected};
 /// sent, so the numbers that entities get, and which of two conflicting events stands, do not depend on chance.
 const MAX_IN_FLIGHT: usize = 1;
 
+/// A request is given up after this many events that cannot be taken: whatever it is, it is not what it should be.
+const MAX_REJECTIONS: u64 = 100_000;
 /// A chunk is handed on from this much text on, however few events it has, bytes.
 const CHUNK_BYTES: usize = 4 << 20;
 
@@ -85,6 +87,10 @@ impl Pipeline {
                 Item::Rejection(rejection) => {
                     self.all_syntax &= rejection.code.is_syntax();
                     self.reject(rejection.into());
+                    if self.report.rejected_count >= MAX_REJECTIONS {
+                        let detail = format!("gave up after {MAX_REJECTIONS} events that could not be taken");
+                        return Err(WebError::new(ErrorCode::TooManyRejected, detail));
+                    }
                 }
             }
         }
