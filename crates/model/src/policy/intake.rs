@@ -55,7 +55,7 @@ impl IntakePolicy {
     }
 }
 
-/// How long what came in is kept.
+/// How long what came in is kept, at the least. Nothing is deleted yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionPolicy {
