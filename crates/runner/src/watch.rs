@@ -287,11 +287,13 @@ async fn evaluate(engine: &Engine, entity: EntityKey, report: &mut Report) -> St
     }
     commit_open(engine, writes).await?;
     let Some(window) = load::window(engine, entity).await? else { return Ok(()) };
+    let enough = window.tasks.len() >= engine.policy().detection.min_tasks as usize;
     let findings = compute(window, engine.policy()).await?;
     report.findings += findings.len() as u64;
     let found = findings.iter().map(|finding| (finding.kind, finding.fingerprint.clone())).collect();
+    // Of a few tasks nothing can be said, not even that something no longer holds.
     let unfound = Write::WithdrawUnfound { entity, kinds: WINDOW_KINDS.to_vec(), found };
-    put(engine, findings, vec![unfound]).await
+    put(engine, findings, if enough { vec![unfound] } else { Vec::new() }).await
 }
 
 /// The rules over a window, off the runtime's threads: a search for patterns takes its time.

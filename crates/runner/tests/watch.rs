@@ -189,6 +189,10 @@ async fn what_no_longer_holds_is_withdrawn_and_comes_back_as_the_same_opportunit
     watch::settle(&engine).await.unwrap();
     let again = unused(opportunities(&engine).await);
     assert_eq!((again.id, again.status), (first.id, OpportunityStatus::Pending));
+    // A week later there is one task to look at, which says nothing either way.
+    ingest(&engine, &task(61, 28, "lint")).await;
+    watch::settle(&engine).await.unwrap();
+    assert_eq!(unused(opportunities(&engine).await).status, OpportunityStatus::Pending);
 }
 
 #[tokio::test]

@@ -2,11 +2,12 @@
 //!
 //! One thread writes; readers have connections of their own. In reading order:
 //!
-//! - [`migrate`](self): the numbered migrations, and refusing a database of a later version.
+//! - `migrate`: the numbered migrations, and refusing a database of a later version.
+//! - `fault`, `pool`: SQLite's errors as ours; connections for reading.
 //! - `writer`: the one thread that writes, many requests to a commit.
 //! - `dictionary`: names, entities and traces as numbers, with caches.
-//! - `intake`: events in, tasks and rollups folded.
-//! - `step`: what a step of the loop decided.
+//! - `intake`, `task_row`: events in, tasks and rollups folded.
+//! - `step`, `ties`: what a step of the loop decided.
 //! - `reads`: one file per noun.
 
 mod dictionary;
