@@ -7,6 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use reqwest::Url;
 use serde_json::Value;
+use tokio::sync::OnceCell;
 use tower::ServiceExt;
 use uplift_runner::Engine;
 
@@ -45,9 +46,17 @@ pub(crate) struct Args {
 /// Something that answers like the HTTP API.
 pub(crate) enum Api {
     /// In this process.
-    Here(Router),
+    Here(Here),
     /// A server.
     There(Client),
+}
+
+/// The API of this process.
+pub(crate) struct Here {
+    router: Router,
+    engine: Engine,
+    // What was set at run time is taken over before the first answer.
+    restored: OnceCell<()>,
 }
 
 /// A server and how to reach it.
@@ -105,27 +114,39 @@ impl Args {
 
     /// Asks for something that changes the database: of the server that has it open, else directly.
     pub(crate) async fn change(&self, path: &Endpoint, body: &Value) -> anyhow::Result<Value> {
+        self.writing(async |api| api.post(path, body).await).await
+    }
+
+    /// For work that reads and changes a database that exists: with the server that has it open, else directly.
+    pub(crate) async fn writing<T>(&self, work: impl AsyncFnOnce(&Api) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        if self.server().is_none() {
+            let file = self.database.path()?;
+            if !file.exists() {
+                // The same words as for reading.
+                database::read_only(&file, uplift_model::Policy::default())?;
+            }
+        }
+        self.making(work).await
+    }
+
+    /// The same; a database that does not exist is made.
+    pub(crate) async fn making<T>(&self, work: impl AsyncFnOnce(&Api) -> anyhow::Result<T>) -> anyhow::Result<T> {
         if let Some(server) = self.server() {
-            return Client::new(&server)?.send(Method::POST, path, Some(body)).await;
+            return work(&Client::new(&server).map(Api::There)?).await;
         }
         let file = self.database.path()?;
-        if !file.exists() {
-            // The same words as for reading.
-            database::read_only(&file, uplift_model::Policy::default())?;
-        }
+        database::make_folder(&file)?;
         match lock::claim(&file, &Holder::this_process(None))? {
-            Claim::Held(Holder { url: Some(url), .. }) => {
-                Client::new(&url)?.send(Method::POST, path, Some(body)).await
-            }
+            Claim::Held(Holder { url: Some(url), .. }) => work(&Client::new(&url).map(Api::There)?).await,
             Claim::Held(holder) => {
                 bail!("{} is being written by {holder}: try again when it is done", file.display())
             }
             Claim::Ours(lock) => {
                 let Settings { policy, .. } = self.settings.load()?;
                 let store = Writable::open(&file, policy, lock)?;
-                let answer = Api::over(store.engine.clone()).send(Method::POST, path, Some(body)).await;
+                let done = work(&Api::over(store.engine.clone())).await;
                 store.close().await;
-                answer
+                done
             }
         }
     }
@@ -140,7 +161,7 @@ pub(crate) fn named_server(option: Option<&str>, database_named: bool) -> Option
 impl Api {
     /// The API of this process over `engine`.
     pub(crate) fn over(engine: Engine) -> Self {
-        Self::Here(crate::serve::router(engine))
+        Self::Here(Here { router: crate::serve::router(engine.clone()), engine, restored: OnceCell::new() })
     }
 
     /// Reads.
@@ -148,10 +169,32 @@ impl Api {
         self.send(Method::GET, path, None).await
     }
 
+    /// Reads what may not be there.
+    pub(crate) async fn find(&self, path: &Endpoint) -> anyhow::Result<Option<Value>> {
+        match self.get(path).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) => match error.downcast_ref::<Refused>() {
+                Some(refused) if refused.code == NOT_FOUND => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Asks for something to be done.
+    pub(crate) async fn post(&self, path: &Endpoint, body: &Value) -> anyhow::Result<Value> {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// Puts something in place.
+    pub(crate) async fn put(&self, path: &Endpoint, body: &Value) -> anyhow::Result<Value> {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
     async fn send(&self, method: Method, path: &Endpoint, body: Option<&Value>) -> anyhow::Result<Value> {
         match self {
             Self::There(client) => client.send(method, path, body).await,
-            Self::Here(router) => {
+            Self::Here(Here { router, engine, restored }) => {
+                restored.get_or_try_init(|| engine.restore()).await?;
                 let url = path.under(&Url::parse(HERE)?)?;
                 let request = Request::builder()
                     .method(method)
@@ -216,14 +259,34 @@ impl Client {
     }
 }
 
+/// The code of what is not there.
+const NOT_FOUND: &str = "not_found";
+
+/// What a problem says.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// Its stable code.
+    code: String,
+    detail: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// An answer as JSON, or what the problem in it says.
 fn understand(status: StatusCode, bytes: &[u8]) -> anyhow::Result<Value> {
     let body: Option<Value> = serde_json::from_slice(bytes).ok();
     if status.is_success() {
         return body.context("the server answered with something that is not JSON: is it uplift?");
     }
-    let said = body.as_ref().and_then(|problem| problem["detail"].as_str().or_else(|| problem["title"].as_str()));
-    Err(anyhow!("{}", crate::text::clean(said.unwrap_or(status.as_str()))))
+    let said = |field: &str| body.as_ref().and_then(|problem| problem[field].as_str()).map(crate::text::clean);
+    let detail = said("detail").or_else(|| said("title")).unwrap_or_else(|| status.as_str().to_owned());
+    Err(Refused { code: said("code").unwrap_or_default(), detail }.into())
 }
 
 #[cfg(test)]

@@ -1,32 +1,39 @@
 //! Entities as people declare them in a file: names, settings, configurations and ties.
 
-use std::collections::BTreeMap;
-use std::io::Read;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use uplift_model::entity::{DEFAULT_ENVIRONMENT, EntityKey, EntityName, EntityType, check_name};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uplift_model::entity::{DEFAULT_ENVIRONMENT, EntityName, EntityType, check_name};
 use uplift_model::policy::ImprovementConfig;
-use uplift_model::relationship::{Relationship, RelationshipKind, RelationshipSource};
-use uplift_model::revision::{Configuration, Revision};
-use uplift_runner::Engine;
-use uplift_store::Write;
-use uplift_store::rows::EntitySelector;
+use uplift_model::relationship::RelationshipKind;
+use uplift_model::revision::Configuration;
 
-use crate::api;
-use crate::database::{self, Writable};
-use crate::lock::{self, Claim, Holder};
+use crate::api::{self, Api, Endpoint};
+use crate::files;
 
 /// One entity of a file.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Declaration {
-    entity_type: EntityType,
-    name: String,
-    #[serde(default = "default_environment")]
-    environment: String,
+    /// Which.
+    pub(crate) name: EntityName,
+    /// Its own settings.
+    improvement_config: Option<ImprovementConfig>,
+    /// What it runs, as the file has it.
+    pub(crate) configuration: Option<Configuration>,
+    relationships: Vec<Tie>,
+}
+
+/// The fields of one, as written: the entity as `entity: TYPE/NAME`, or as `entity_type` and `name`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    entity: Option<String>,
+    entity_type: Option<EntityType>,
+    name: Option<String>,
+    environment: Option<String>,
     improvement_config: Option<ImprovementConfig>,
     configuration: Option<Configuration>,
     #[serde(default)]
@@ -34,7 +41,7 @@ pub(crate) struct Declaration {
 }
 
 /// A tie to another entity of the same environment.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 struct Tie {
     kind: RelationshipKind,
@@ -44,157 +51,154 @@ struct Tie {
     strength: f64,
 }
 
-/// What was declared.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Declared {
-    #[serde(flatten)]
-    key: EntityKey,
-    environment: String,
-    name: String,
-    /// The revision it runs from now on, if the file has a configuration for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<String>,
-}
-
-fn default_environment() -> String {
-    DEFAULT_ENVIRONMENT.to_owned()
-}
-
 const fn full_strength() -> f64 {
     1.0
 }
 
-impl Declaration {
-    fn entity_name(&self) -> EntityName {
-        EntityName { environment: self.environment.clone(), entity_type: self.entity_type, name: self.name.clone() }
-    }
-}
-
-/// Reads a file of declarations: a JSON array, or one object after another.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Declaration>> {
-    let name = path.display();
-    let mut text = String::new();
-    if path.as_os_str() == "-" {
-        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-    } else {
-        text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    }
-    parse(&text).with_context(|| format!("{name} cannot be taken; nothing was declared"))
-}
-
-fn parse(text: &str) -> anyhow::Result<Vec<Declaration>> {
-    let mut declarations = Vec::new();
-    for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-        let entries = match value.context("it is not JSON")? {
-            Value::Array(entries) => entries,
-            entry => vec![entry],
-        };
-        for entry in entries {
-            let number = declarations.len() + 1;
-            let declaration: Declaration =
-                serde_path_to_error::deserialize(entry).with_context(|| format!("entity {number}"))?;
-            check_name(&declaration.name).with_context(|| format!("entity {number}"))?;
-            check_name(&declaration.environment).with_context(|| format!("entity {number}, environment"))?;
-            if let Some(config) = &declaration.improvement_config {
-                config.check().with_context(|| format!("entity {number}, improvement_config"))?;
-            }
-            declarations.push(declaration);
+/// The name of an entity from a file's fields.
+pub(crate) fn name_of(
+    entity: Option<String>,
+    entity_type: Option<EntityType>,
+    name: Option<String>,
+    environment: Option<String>,
+) -> anyhow::Result<EntityName> {
+    let (entity_type, name) = match (entity, entity_type, name) {
+        (Some(entity), None, None) => {
+            let (entity_type, name) = entity
+                .split_once('/')
+                .with_context(|| format!("`entity` is TYPE/NAME, such as agent/researcher, not `{entity}`"))?;
+            (entity_type.parse()?, name.to_owned())
         }
+        (None, Some(entity_type), Some(name)) => (entity_type, name),
+        _ => bail!("it needs `entity` as TYPE/NAME, or `entity_type` and `name`"),
+    };
+    let environment = environment.unwrap_or_else(|| DEFAULT_ENVIRONMENT.to_owned());
+    check_name(&name)?;
+    check_name(&environment).context("environment")?;
+    Ok(EntityName { environment, entity_type, name })
+}
+
+/// Reads a file of declarations: a list, or one after another.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Declaration>> {
+    parse(files::read(path)?).with_context(|| format!("{} cannot be taken; nothing was declared", path.display()))
+}
+
+fn parse(entries: Vec<Value>) -> anyhow::Result<Vec<Declaration>> {
+    let mut names = BTreeSet::new();
+    let mut declarations = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.into_iter().enumerate() {
+        let number = index + 1;
+        let declaration = declaration(entry).with_context(|| format!("entity {number}"))?;
+        if !names.insert(declaration.name.clone()) {
+            bail!("entity {number}: {} stands in it twice", shown(&declaration.name));
+        }
+        declarations.push(declaration);
     }
     Ok(declarations)
 }
 
-/// Declares directly: there is no way yet to ask a server for it.
-pub(crate) async fn send(look: &api::Args, declarations: &[Declaration]) -> anyhow::Result<Vec<Declared>> {
-    if let Some(server) = look.server() {
-        bail!("a server does not take declarations yet: stop the one at {server} and name its file with --database");
+fn declaration(entry: Value) -> anyhow::Result<Declaration> {
+    let written: Written = serde_path_to_error::deserialize(entry)?;
+    let Written { entity, entity_type, name, environment, improvement_config, configuration, relationships } =
+        written;
+    if let Some(config) = &improvement_config {
+        config.check().context("improvement_config")?;
     }
-    let file = look.database.path()?;
-    database::make_folder(&file)?;
-    match lock::claim(&file, &Holder::this_process(None))? {
-        Claim::Held(holder) => bail!("{} is in use by {holder}: stop that before declaring entities", file.display()),
-        Claim::Ours(lock) => {
-            let store = Writable::open(&file, look.settings.load()?.policy, lock)?;
-            let declared = write(&store.engine, declarations).await;
-            store.close().await;
-            declared
-        }
+    let name = name_of(entity, entity_type, name, environment)?;
+    for tie in &relationships {
+        target(&name, tie)?;
+    }
+    Ok(Declaration { name, improvement_config, configuration, relationships })
+}
+
+/// `agent/support`, with the environment where it is not the usual one.
+pub(crate) fn shown(name: &EntityName) -> String {
+    let EntityName { environment, entity_type, name } = name;
+    if environment == DEFAULT_ENVIRONMENT {
+        format!("{entity_type}/{name}")
+    } else {
+        format!("{entity_type}/{name} ({environment})")
     }
 }
 
-async fn write(engine: &Engine, declarations: &[Declaration]) -> anyhow::Result<Vec<Declared>> {
-    // Ties to what is neither here nor in the file are found out before anything is written.
-    let mut keys = known_targets(engine, declarations).await?;
-    let default = engine.policy().entity.clone();
-    let declare = declarations.iter().map(|declaration| Write::DeclareEntity {
-        name: declaration.entity_name(),
-        config: declaration.improvement_config.clone().unwrap_or_else(|| default.clone()),
-    });
-    let receipt = engine.commit(declare.collect()).await?;
-    for (declaration, key) in declarations.iter().zip(&receipt.entities) {
-        keys.insert(declaration.entity_name(), *key);
-    }
-    let (mut writes, mut declared) = (Vec::new(), Vec::new());
-    for (declaration, &key) in declarations.iter().zip(&receipt.entities) {
-        if let Some(config) = &declaration.improvement_config {
-            writes.push(Write::SetEntityConfig { entity: key, config: config.clone() });
-        }
-        let mut id = None;
-        if let Some(configuration) = &declaration.configuration {
-            let revision = Revision::seal(configuration.clone())?;
-            id = Some(revision.id().to_string());
-            writes.push(Write::PointRevision { entity: key, revision: Box::new(revision) });
-        }
-        for tie in &declaration.relationships {
-            let to = keys.get(&target(declaration, tie)?).copied().context("a tie leads nowhere")?;
-            writes.push(Write::PutRelationship(Relationship {
-                from: key,
-                to,
-                kind: tie.kind,
-                strength: tie.strength,
-                source: RelationshipSource::Declared,
-            }));
-        }
-        let Declaration { environment, name, .. } = declaration.clone();
-        declared.push(Declared { key, environment, name, revision: id });
-    }
-    if !writes.is_empty() {
-        engine.commit(writes).await?;
-    }
-    Ok(declared)
+/// Where an entity is on the API.
+pub(crate) fn place(name: &EntityName) -> Endpoint {
+    Endpoint::new(["api", "entities", name.entity_type.as_str(), name.name.as_str()])
+        .with("environment", Some(&name.environment))
 }
 
-/// The keys of entities that ties lead to and that the file does not declare.
-async fn known_targets(
-    engine: &Engine,
-    declarations: &[Declaration],
-) -> anyhow::Result<BTreeMap<EntityName, EntityKey>> {
-    let mut keys = BTreeMap::new();
+impl Declaration {
+    /// The body that declares settings; its configuration comes beside, as it is or merged.
+    pub(crate) fn body(&self) -> Map<String, Value> {
+        let mut body = Map::new();
+        if let Some(config) = &self.improvement_config {
+            body.insert("improvement_config".to_owned(), json!(config));
+        }
+        body
+    }
+}
+
+/// Declares entities: all of them before any tie, so that ties within the file find both ends. Ties to what is neither
+/// known nor in the file are found out before anything is written.
+pub(crate) async fn send(look: &api::Args, declarations: &[Declaration]) -> anyhow::Result<Vec<Value>> {
+    look.making(async |api| {
+        known_targets(api, declarations).await?;
+        let mut answers = Vec::with_capacity(declarations.len());
+        for declaration in declarations {
+            let mut body = declaration.body();
+            if let Some(configuration) = &declaration.configuration {
+                body.insert("configuration".to_owned(), json!(configuration));
+            }
+            let answer = api.put(&place(&declaration.name), &Value::Object(body)).await?;
+            answers.push(told(&answer, declaration.configuration.is_some()));
+        }
+        tie(api, declarations).await?;
+        Ok(answers)
+    })
+    .await
+}
+
+/// Declares the ties of entities that are there.
+pub(crate) async fn tie(api: &Api, declarations: &[Declaration]) -> anyhow::Result<()> {
+    for declaration in declarations.iter().filter(|declaration| !declaration.relationships.is_empty()) {
+        api.put(&place(&declaration.name), &json!({ "relationships": declaration.relationships })).await?;
+    }
+    Ok(())
+}
+
+/// What is told of an entity that was declared.
+fn told(entity: &Value, has_revision: bool) -> Value {
+    let fields = ["entity_type", "entity_id", "environment", "name"];
+    let mut told: Map<String, Value> =
+        fields.iter().map(|field| ((*field).to_owned(), entity[*field].clone())).collect();
+    if has_revision {
+        told.insert("revision".to_owned(), entity["revision"].clone());
+    }
+    Value::Object(told)
+}
+
+/// Finds out whether every tie leads to what is known or declared here.
+pub(crate) async fn known_targets(api: &Api, declarations: &[Declaration]) -> anyhow::Result<()> {
+    let mut known: BTreeSet<EntityName> = declarations.iter().map(|declaration| declaration.name.clone()).collect();
     for declaration in declarations {
         for tie in &declaration.relationships {
-            let name = target(declaration, tie)?;
-            if keys.contains_key(&name) || declarations.iter().any(|other| other.entity_name() == name) {
+            let name = target(&declaration.name, tie)?;
+            if known.contains(&name) {
                 continue;
             }
-            let selector = EntitySelector {
-                entity_type: name.entity_type,
-                id_or_name: name.name.clone(),
-                environment: Some(name.environment.clone()),
-            };
-            let entity = engine.store().entity(selector).await.with_context(|| {
-                format!("{}/{} has a tie to {}", declaration.entity_type, declaration.name, tie.to)
-            })?;
-            keys.insert(name, entity.key);
+            api.get(&place(&name))
+                .await
+                .with_context(|| format!("{} has a tie to {}", shown(&declaration.name), tie.to))?;
+            known.insert(name);
         }
     }
-    Ok(keys)
+    Ok(())
 }
 
-fn target(declaration: &Declaration, tie: &Tie) -> anyhow::Result<EntityName> {
+fn target(from: &EntityName, tie: &Tie) -> anyhow::Result<EntityName> {
     let (entity_type, name) =
         tie.to.split_once('/').with_context(|| format!("`{}` is not TYPE/NAME, such as tool/search", tie.to))?;
-    let environment = declaration.environment.clone();
-    Ok(EntityName { environment, entity_type: entity_type.parse()?, name: name.to_owned() })
+    Ok(EntityName { environment: from.environment.clone(), entity_type: entity_type.parse()?, name: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -202,28 +206,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arrays_and_lines_are_read_alike() {
-        let one = r#"{"entity_type":"agent","name":"support","relationships":[{"kind":"uses","to":"tool/search"}]}"#;
-        let two = r#"{"entity_type":"tool","name":"search","improvement_config":{"mode":"observe"}}"#;
-        let lines = parse(&format!("{one}\n{two}\n")).unwrap();
-        assert_eq!(lines, parse(&format!("[{one},{two}]")).unwrap());
-        assert_eq!((lines.len(), lines[0].environment.as_str()), (2, "default"));
-        assert_eq!(target(&lines[0], &lines[0].relationships[0]).unwrap(), lines[1].entity_name());
+    fn both_ways_to_name_an_entity_are_read_alike() {
+        let one = json!({"entity_type": "agent", "name": "support",
+            "relationships": [{"kind": "uses", "to": "tool/search"}]});
+        let two = json!({"entity": "tool/search", "improvement_config": {"mode": "observe"}});
+        let read = parse(vec![one, two]).unwrap();
+        assert_eq!((read.len(), read[0].name.environment.as_str()), (2, "default"));
+        assert_eq!(target(&read[0].name, &read[0].relationships[0]).unwrap(), read[1].name);
+        let staging = parse(vec![json!({"entity": "agent/a/b", "environment": "staging"})]).unwrap();
+        assert_eq!(shown(&staging[0].name), "agent/a/b (staging)");
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        for (text, expected) in [
-            (r#"{"entity_type":"robot","name":"x"}"#, "entity 1"),
-            (r#"[{"entity_type":"tool","name":"x"},{"entity_type":"tool","name":"7"}]"#, "entity 2"),
-            (r#"{"entity_type":"tool","name":"x","speed":1}"#, "speed"),
-            (
-                r#"{"entity_type":"tool","name":"x","improvement_config":{"max_rollback_rate":2}}"#,
-                "max_rollback_rate",
-            ),
-            ("{", "not JSON"),
+        let tool = |more: Value| {
+            let mut tool = json!({"entity_type": "tool", "name": "x"});
+            tool.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            tool
+        };
+        for (entries, expected) in [
+            (vec![json!({"entity_type": "robot", "name": "x"})], "entity 1"),
+            (vec![tool(json!({})), tool(json!({"name": "7"}))], "entity 2"),
+            (vec![tool(json!({})), tool(json!({}))], "twice"),
+            (vec![tool(json!({"speed": 1}))], "speed"),
+            (vec![tool(json!({"entity": "tool/x"}))], "TYPE/NAME"),
+            (vec![json!({"entity": "x"})], "TYPE/NAME"),
+            (vec![json!({"entity": "robot/x"})], "robot"),
+            (vec![tool(json!({"relationships": [{"kind": "uses", "to": "x"}]}))], "TYPE/NAME"),
+            (vec![tool(json!({"improvement_config": {"max_rollback_rate": 2}}))], "max_rollback_rate"),
+            (vec![json!(7)], "entity 1"),
         ] {
-            let error = format!("{:#}", parse(text).unwrap_err());
+            let error = format!("{:#}", parse(entries).unwrap_err());
             assert!(error.contains(expected), "{error}");
         }
     }

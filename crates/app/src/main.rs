@@ -10,18 +10,23 @@
 //! - [`database`], [`lock`]: which file, and who may write it.
 //! - [`api`]: where looking commands get their data.
 //! - [`serve`]: the server.
-//! - [`import`], [`declare`]: recorded events in; entities as people name them.
+//! - [`import`]: recorded events in.
+//! - [`files`], [`declare`], [`apply`], [`differ`]: what people write in files; entities as they name them; their files
+//!   merged with what was kept; differences in words.
 //! - [`demo`], [`bench`]: a past with planted flaws; how fast intake is.
 //! - [`text`]: tables, numbers, and texts from events made harmless.
 #![forbid(unsafe_code)]
 
 mod api;
+mod apply;
 mod bench;
 mod cli;
 mod config;
 mod database;
 mod declare;
 mod demo;
+mod differ;
+mod files;
 mod import;
 mod lock;
 mod serve;

@@ -18,7 +18,7 @@ use crate::database::{Writable, make_folder};
 use crate::lock::{self, Claim, Holder};
 use crate::usage::Misuse;
 
-/// The pause before detection is started again after it ended by itself.
+/// The pause before a loop is started again after it ended by itself.
 const RESTART: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How often histograms are tidied; without it they grow for ever.
@@ -66,7 +66,12 @@ async fn until_stopped(
     let asked = stopped.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(until(asked)).into_future();
     let mut server = tokio::spawn(server);
-    let mut detection = tokio::spawn(keep_watching(engine.clone(), stopped));
+    let mut detection =
+        tokio::spawn(keep_going(engine.clone(), stopped.clone(), "detection", uplift_runner::watch::run));
+    let mut improving =
+        tokio::spawn(keep_going(engine.clone(), stopped.clone(), "improving", uplift_runner::processes::run));
+    let mut resolving =
+        tokio::spawn(keep_going(engine.clone(), stopped, "resolving", uplift_runner::processes::keep_up));
     crate::text::print(announcement)?;
     tokio::select! {
         () = signal => {}
@@ -77,24 +82,30 @@ async fn until_stopped(
     engine.set_ready(false);
     // An error means that both have ended already.
     let _ = stop.send(true);
-    let both = async { drop(tokio::join!(&mut server, &mut detection)) };
-    if tokio::time::timeout(GRACE, both).await.is_err() {
+    let all = async { drop(tokio::join!(&mut server, &mut detection, &mut improving, &mut resolving)) };
+    if tokio::time::timeout(GRACE, all).await.is_err() {
         tracing::warn!("some requests did not end in time and were cut off; what was acknowledged is safe");
         server.abort();
         detection.abort();
+        improving.abort();
+        resolving.abort();
     }
     Ok(())
 }
 
-/// Runs the watch, and starts it again should it ever end by itself: a server that takes events and detects nothing
-/// would look healthy.
-async fn keep_watching(engine: Engine, stopped: watch::Receiver<bool>) {
+/// Runs one of the loops, and starts it again should it ever end by itself: a server that takes events and does nothing
+/// with them would look healthy.
+async fn keep_going<Run, Running>(engine: Engine, stopped: watch::Receiver<bool>, what: &'static str, run: Run)
+where
+    Run: Fn(Engine, watch::Receiver<bool>) -> Running,
+    Running: Future<Output = ()> + Send + 'static,
+{
     while !*stopped.borrow() {
-        let ended = tokio::spawn(uplift_runner::watch::run(engine.clone(), stopped.clone())).await;
+        let ended = tokio::spawn(run(engine.clone(), stopped.clone())).await;
         if *stopped.borrow() {
             return;
         }
-        tracing::error!(?ended, "detection ended by itself and is started again");
+        tracing::error!(?ended, "{what} ended by itself and is started again");
         tokio::time::sleep(RESTART).await;
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::entity::check_name;
 use crate::improvement::ImprovementType;
-use crate::revision::{Configuration, Guard, GuardCheck, Guideline, Revision, RevisionError, ToolUse};
+use crate::revision::{Configuration, Guard, GuardCheck, Guideline, Revision, RevisionError, Section, ToolUse};
 
 /// Longest guideline, in characters.
 pub const MAX_GUIDELINE_CHARS: usize = 2_000;
@@ -13,6 +13,9 @@ pub const MAX_GUIDELINE_CHARS: usize = 2_000;
 pub const MAX_INSTRUCTION_CHARS: usize = 200_000;
 /// Most edits in one improvement.
 pub const MAX_EDITS: usize = 50;
+
+/// The parameter that stands for the model itself.
+pub const MODEL: &str = "model";
 
 /// One change to a configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,7 +69,7 @@ pub enum Edit {
         /// The tool's name.
         name: String,
     },
-    /// Sets a parameter; `null` removes it.
+    /// Sets a parameter; `null` removes it. The parameter `model` is the model that runs the agent.
     SetParameter {
         /// The parameter's name.
         name: String,
@@ -179,6 +182,23 @@ impl Edit {
             Self::RemoveGuard { .. } => "remove_guard",
             Self::AttachProcess { .. } => "attach_process",
             Self::DetachProcess { .. } => "detach_process",
+        }
+    }
+
+    /// The section it changes.
+    pub fn section(&self) -> Section {
+        match self {
+            Self::SetParameter { name, .. } if name == MODEL => Section::Model,
+            Self::AppendGuideline { .. } | Self::WithdrawGuideline { .. } => Section::Guidelines,
+            Self::ReplaceInstruction { .. } => Section::Instruction,
+            Self::AddContext { .. } | Self::RemoveContext { .. } => Section::Contexts,
+            Self::MakeToolOptional { .. }
+            | Self::MakeToolRequired { .. }
+            | Self::AssignTool { .. }
+            | Self::UnassignTool { .. } => Section::Tools,
+            Self::SetParameter { .. } => Section::Parameters,
+            Self::AddGuard { .. } | Self::RemoveGuard { .. } => Section::Guards,
+            Self::AttachProcess { .. } | Self::DetachProcess { .. } => Section::Processes,
         }
     }
 
@@ -382,6 +402,10 @@ impl Place<'_> {
     fn set_parameter(&self, to: &mut Configuration, name: &str, value: &Value) -> Result<(), EditError> {
         self.named(name)?;
         check_parameter(name, value).map_err(|reason| self.invalid(reason))?;
+        if name == MODEL {
+            to.model = value.as_str().map(str::to_owned);
+            return Ok(());
+        }
         if value.is_null() {
             if to.parameters.remove(name).is_none() {
                 return Err(self.missing("parameter", name, to.parameters.keys().map(String::as_str)));
@@ -429,6 +453,9 @@ impl Place<'_> {
 
 /// Checks the parameters whose meaning is known; others may be any JSON value.
 fn check_parameter(name: &str, value: &Value) -> Result<(), String> {
+    if name == MODEL && !(value.is_null() || value.as_str().is_some_and(|model| !model.trim().is_empty())) {
+        return Err(format!("`model` must be the name of a model, not {value}"));
+    }
     let (low, high, whole) = match name {
         "temperature" => (0.0, 2.0, false),
         "max_tokens" => (1.0, 10_000_000.0, true),

@@ -4,11 +4,14 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::Check;
 use crate::edit::Edit;
 use crate::entity::{EntityKey, UnknownName};
 use crate::opportunity::names;
+use crate::preflight::Preflight;
 use crate::revision::RevisionId;
 use crate::time::Time;
+use crate::trial::Comparison;
 
 names! {
     /// The six types of improvement.
@@ -74,8 +77,8 @@ impl ImprovementStatus {
                 &[Self::Validated, Self::Rejected, Self::AwaitingApproval, Self::Queued, Self::Cancelled]
             }
             Self::AwaitingApproval => &[Self::Validated, Self::Queued, Self::Rejected, Self::Cancelled],
-            Self::Queued => &[Self::Validated, Self::Rejected, Self::Cancelled],
-            Self::Validated => &[Self::Testing, Self::Rejected, Self::Cancelled],
+            Self::Queued => &[Self::Validated, Self::AwaitingApproval, Self::Rejected, Self::Cancelled],
+            Self::Validated => &[Self::Testing, Self::Queued, Self::Rejected, Self::Cancelled],
             Self::Testing => &[Self::Deployed, Self::RolledBack, Self::Cancelled],
             Self::Deployed => &[Self::RolledBack],
             Self::Rejected | Self::RolledBack | Self::Cancelled => &[],
@@ -99,6 +102,46 @@ names! {
     }
 }
 
+/// A process that comes into being with an improvement that attaches it: a fixed order of tool calls. It holds
+/// identifiers only, never values from events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessTemplate {
+    /// The name of the process entity, in the environment of the improved entity.
+    pub name: String,
+    /// Tools in the order in which they are called.
+    pub steps: Vec<String>,
+}
+
+/// What a proposer says: everything about a change but its place in the queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// Its type.
+    pub improvement_type: ImprovementType,
+    /// Who wrote the edits.
+    pub proposed_by: ProposalSource,
+    /// The rule that wrote them (`retry_timeout`, ...), the model, the agent's or the person's name: what priors and
+    /// track records are learnt by.
+    pub proposer: String,
+    /// The edits, in order; empty where nobody could fill it yet.
+    pub edits: Vec<Edit>,
+    /// Processes that come into being with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<ProcessTemplate>,
+    /// Why this should help: a fixed template with identifiers and numbers from events, nothing else.
+    pub rationale: String,
+    /// What it is expected to gain, in words.
+    pub expected_impact: String,
+    /// The same as a number: relative gain of the goal times the share of tasks touched times the probability of a
+    /// keep, from 0 to 1. The queue takes the best first.
+    pub expected_gain: f64,
+    /// How sure the proposer is, from 0 to 1.
+    pub confidence: f64,
+    /// How control will be measured.
+    #[serde(default)]
+    pub comparison: Comparison,
+}
+
 /// A typed change from a base to a candidate revision: complete and immutable, so nothing is left to choose when
 /// it is deployed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,24 +152,21 @@ pub struct Improvement {
     pub entity: EntityKey,
     /// The opportunity it answers.
     pub opportunity_id: Option<i64>,
-    /// Its type.
-    pub improvement_type: ImprovementType,
-    /// Who wrote the edits.
-    pub proposed_by: ProposalSource,
-    /// The edits.
-    pub edits: Vec<Edit>,
-    /// What they are applied to.
+    /// What is proposed.
+    #[serde(flatten)]
+    pub proposal: Proposal,
+    /// What the edits are applied to.
     pub base: Option<RevisionId>,
     /// What comes out.
     pub candidate: Option<RevisionId>,
-    /// Why this should help.
-    pub rationale: String,
-    /// What it is expected to gain, in words.
-    pub expected_impact: String,
-    /// How sure the proposer is, from 0 to 1.
-    pub confidence: f64,
     /// How far it has come.
     pub status: ImprovementStatus,
+    /// What validation found, check by check, the latest time.
+    pub checks: Vec<Check>,
+    /// What the trial can be expected to see.
+    pub preflight: Option<Preflight>,
+    /// Who said yes, where somebody had to.
+    pub approved_by: Option<String>,
     /// When it was proposed.
     pub created_at: Time,
     /// When it last changed.

@@ -7,22 +7,28 @@
 //!
 //! - [`time`]: moments and hours, in event time.
 //! - [`entity`], [`relationship`]: what can be improved, and how the parts hang together.
-//! - [`revision`], [`edit`]: immutable configurations, and the closed set of changes to them.
+//! - [`revision`], [`edit`], [`difference`], [`merge`]: immutable configurations, the closed set of changes to them,
+//!   and how changes of two sides go together.
 //! - [`event`], [`operation`], [`fingerprint`]: what agents report.
 //! - [`task`], [`rollup`]: what events are folded into.
 //! - [`opportunity`], [`review`], [`alert`]: what was found.
-//! - [`improvement`], [`process`]: what is done about it, and by which durable process.
+//! - [`improvement`], [`check`], [`history`], [`process`]: what is done about it, what it has to pass, what came of it,
+//!   and by which durable process.
 //! - [`metric`], [`trial`], [`preflight`], [`verdict`]: what is measured, who is compared, what can be seen at all, and
 //!   what was found.
 //! - [`policy`]: every default, in one table.
 #![forbid(unsafe_code)]
 
 pub mod alert;
+pub mod check;
+pub mod difference;
 pub mod edit;
 pub mod entity;
 pub mod event;
 pub mod fingerprint;
+pub mod history;
 pub mod improvement;
+pub mod merge;
 pub mod metric;
 pub mod operation;
 pub mod opportunity;

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::improvement::ImprovementType;
+use crate::policy::{PolicyError, require};
+
 /// Which way is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,6 +56,39 @@ pub struct CustomMetric {
     pub source: ScoreSource,
     /// Milliseconds after a unit's start during which a score still counts.
     pub attribution_window_ms: f64,
+}
+
+/// A declared metric with the part it plays in every trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeclaredMetric {
+    /// The metric.
+    #[serde(flatten)]
+    pub metric: CustomMetric,
+    /// Its part; what an agent says of itself is only observed, whatever is written here.
+    #[serde(default)]
+    pub roles: Roles,
+}
+
+impl DeclaredMetric {
+    /// Checks its numbers.
+    ///
+    /// # Errors
+    /// Names the first one outside its range.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let metric = &self.metric;
+        require(!metric.name.trim().is_empty(), "metrics.name", "a name", &metric.name)?;
+        require(
+            Measure::built_in(&metric.name).is_none(),
+            "metrics.name",
+            "other than the built-in ones",
+            &metric.name,
+        )?;
+        require(metric.weight.is_finite() && metric.weight > 0.0, "metrics.weight", "above 0", metric.weight)?;
+        let margin = metric.margin.unwrap_or(0.1);
+        require(margin > 0.0 && margin < 1.0, "metrics.margin", "between 0 and 1", margin)?;
+        let window = metric.attribution_window_ms;
+        require(window.is_finite() && window >= 0.0, "metrics.attribution_window_ms", "at least 0", window)
+    }
 }
 
 /// What is measured.
@@ -165,6 +201,19 @@ pub enum Purpose {
     PerformanceTuning,
     /// Goals: errors, success.
     ErrorPrevention,
+}
+
+impl From<ImprovementType> for Purpose {
+    fn from(improvement_type: ImprovementType) -> Self {
+        match improvement_type {
+            ImprovementType::InstructionUpdate => Self::InstructionUpdate,
+            ImprovementType::ContextOptimization => Self::ContextOptimization,
+            ImprovementType::ToolReassignment => Self::ToolReassignment,
+            ImprovementType::ProcessAutomation => Self::ProcessAutomation,
+            ImprovementType::PerformanceTuning => Self::PerformanceTuning,
+            ImprovementType::ErrorPrevention => Self::ErrorPrevention,
+        }
+    }
 }
 
 impl Purpose {

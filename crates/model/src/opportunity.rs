@@ -70,6 +70,8 @@ names! {
         FailurePattern = "failure_pattern",
         /// A sequence of tool calls that goes with success.
         SuccessPattern = "success_pattern",
+        /// The same sequence of tool calls in most tasks, time after time.
+        RepeatedSequence = "repeated_sequence",
         /// Where most of the time goes.
         Bottleneck = "bottleneck",
         /// A metric moved to another level.
@@ -151,7 +153,7 @@ impl OpportunityKind {
             Self::UnusedTool => ImprovementType::ToolReassignment,
             Self::UnusedContext => ImprovementType::ContextOptimization,
             Self::FailurePattern | Self::Request => ImprovementType::InstructionUpdate,
-            Self::SuccessPattern => ImprovementType::ProcessAutomation,
+            Self::SuccessPattern | Self::RepeatedSequence => ImprovementType::ProcessAutomation,
         }
     }
 }

@@ -56,6 +56,12 @@ impl RelationshipKind {
     pub const fn carries_change(self) -> bool {
         matches!(self, Self::Uses | Self::DependsOn | Self::Triggers | Self::Contains)
     }
+
+    /// Whether the two work on the same tasks (uses, dependence, hand-offs), so that trials on both at once would blur
+    /// each other.
+    pub const fn joins(self) -> bool {
+        matches!(self, Self::Uses | Self::DependsOn | Self::Triggers)
+    }
 }
 
 impl FromStr for RelationshipKind {
@@ -180,6 +186,40 @@ pub fn dependants(relationships: &[Relationship], entity: EntityKey) -> BTreeSet
     reached
 }
 
+/// What a change to `entity` can reach, with how strongly: over several ties the product of their strengths, the
+/// strongest way where there are several. As [`dependants`], walked from the strongest on.
+pub fn impact(relationships: &[Relationship], entity: EntityKey) -> BTreeMap<EntityKey, f64> {
+    let mut onto: BTreeMap<EntityKey, Vec<&Relationship>> = BTreeMap::new();
+    for tie in relationships.iter().filter(|tie| tie.kind.carries_change()) {
+        onto.entry(tie.to).or_default().push(tie);
+    }
+    let mut reached: BTreeMap<EntityKey, f64> = BTreeMap::new();
+    let mut queue = VecDeque::from([(entity, 1.0)]);
+    while let Some((at, strength)) = queue.pop_front() {
+        for tie in onto.get(&at).into_iter().flatten().filter(|tie| tie.from != entity) {
+            let through = strength * tie.strength.clamp(0.0, 1.0);
+            // Only a stronger way goes on from here, so circles come to an end.
+            if reached.get(&tie.from).is_none_or(|known| *known < through) {
+                reached.insert(tie.from, through);
+                queue.push_back((tie.from, through));
+            }
+        }
+    }
+    reached
+}
+
+/// The entities that work on the same tasks as `entity`: tied to it directly, either way, by a kind that
+/// [joins](RelationshipKind::joins).
+pub fn joined(relationships: &[Relationship], entity: EntityKey) -> BTreeSet<EntityKey> {
+    let other = |tie: &Relationship| if tie.from == entity { tie.to } else { tie.from };
+    relationships
+        .iter()
+        .filter(|tie| tie.kind.joins() && (tie.from == entity || tie.to == entity))
+        .map(other)
+        .filter(|other| *other != entity)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,5 +261,33 @@ mod tests {
         let ties = [uses, tie(2, RelationshipKind::DependsOn, 1), tie(3, RelationshipKind::References, 1)];
         let reached: Vec<String> = dependants(&ties, tool).iter().map(ToString::to_string).collect();
         assert_eq!(reached, ["agent/1", "agent/2"]);
+    }
+
+    #[test]
+    fn impact_takes_the_strongest_way_and_circles_end() {
+        let strong = |from, to, strength| Relationship { strength, ..tie(from, RelationshipKind::DependsOn, to) };
+        let ties = [
+            strong(2, 1, 0.5),
+            strong(3, 2, 0.5),
+            strong(3, 1, 0.1),
+            strong(2, 3, 1.0),
+            strong(1, 3, 1.0),
+            tie(4, RelationshipKind::References, 1),
+        ];
+        let found = impact(&ties, EntityKey::new(Agent, 1));
+        let found: Vec<(i64, f64)> = found.iter().map(|(key, strength)| (key.entity_id, *strength)).collect();
+        assert_eq!(found, [(2, 0.5), (3, 0.25)]);
+    }
+
+    #[test]
+    fn joined_are_those_that_share_tasks_either_way_and_directly() {
+        let ties = [
+            tie(1, RelationshipKind::Uses, 2),
+            tie(3, RelationshipKind::Triggers, 1),
+            tie(1, RelationshipKind::References, 4),
+            tie(2, RelationshipKind::Uses, 5),
+        ];
+        let found: Vec<i64> = joined(&ties, EntityKey::new(Agent, 1)).iter().map(|key| key.entity_id).collect();
+        assert_eq!(found, [2, 3]);
     }
 }

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::entity::UnknownName;
+use crate::opportunity::names;
 
 /// The address of a revision: the BLAKE3 hash of its canonical JSON, 32 bytes as 64 hex digits.
 ///
@@ -28,6 +32,30 @@ impl RevisionId {
 impl fmt::Display for RevisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+names! {
+    /// A part of a configuration.
+    Section,
+    "a section (instruction, guidelines, contexts, tools, model, parameters, guards, processes)",
+    {
+        /// The body of the instruction.
+        Instruction = "instruction",
+        /// Its guidelines.
+        Guidelines = "guidelines",
+        /// Documents.
+        Contexts = "contexts",
+        /// Tools.
+        Tools = "tools",
+        /// The model.
+        Model = "model",
+        /// Parameters.
+        Parameters = "parameters",
+        /// Checks on arguments and results.
+        Guards = "guards",
+        /// Attached processes.
+        Processes = "processes",
     }
 }
 

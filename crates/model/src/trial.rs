@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::entity::EntityKey;
+use crate::event::{Exposure, Outcome, Source};
 use crate::metric::MetricSpec;
 use crate::policy::trial::TrialPolicy;
+use crate::revision::RevisionId;
+use crate::time::Time;
+use crate::verdict::Verdict;
 
 /// One side of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -181,6 +186,77 @@ impl Trial {
     pub fn last_horizon_us(&self) -> i64 {
         self.started_us.saturating_add(hours_us(self.policy.max_test_duration_hours))
     }
+}
+
+/// A trial on record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialRecord {
+    /// Its number.
+    pub id: i64,
+    /// The improvement on trial.
+    pub improvement_id: i64,
+    /// The entity.
+    pub entity: EntityKey,
+    /// What control runs.
+    pub base: RevisionId,
+    /// What the candidate arm runs.
+    pub candidate: RevisionId,
+    /// As declared, with the stages added since.
+    pub trial: Trial,
+    /// True until it has ended.
+    pub running: bool,
+    /// The last change of a unit that was taken in.
+    pub cursor: i64,
+    /// The last boundary that was looked at, microseconds since the Unix epoch; the start before the first look.
+    pub looked_us: i64,
+    /// What the last full look said.
+    pub verdict: Option<Verdict>,
+    /// When it ended.
+    pub ended_at: Option<Time>,
+    /// How it ended, in a sentence.
+    pub ending: Option<String>,
+}
+
+/// One task of a unit, as stored: the input for [`UnitOutcome`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitTask {
+    /// The trace it is in.
+    pub trace_key: String,
+    /// Its id.
+    pub task_id: String,
+    /// The task that gave rise to it.
+    pub parent: Option<String>,
+    /// Its session.
+    pub session: Option<String>,
+    /// Whose task it is, where known.
+    pub owner: Option<EntityKey>,
+    /// The first moment seen.
+    pub started_us: Option<i64>,
+    /// Whether it has ended.
+    pub ended: bool,
+    /// Its outcome, where known.
+    pub outcome: Option<Outcome>,
+    /// Error events.
+    pub errors: i64,
+    /// Milliseconds, where known.
+    pub duration_ms: Option<f64>,
+    /// Tokens read and written.
+    pub tokens: i64,
+    /// US dollars.
+    pub cost_usd: f64,
+}
+
+/// A unit with everything known of it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct UnitRecord {
+    /// Its name: the trace key, or the session.
+    pub unit: String,
+    /// Its tasks, in order of their start.
+    pub tasks: Vec<UnitTask>,
+    /// The arms that its events claim.
+    pub exposures: Vec<Exposure>,
+    /// Scores that were given to it: (name, value, microseconds since the Unix epoch, who says so).
+    pub scores: Vec<(String, f64, i64, Source)>,
 }
 
 /// Hours as microseconds; values that are no number are zero.

@@ -1,18 +1,21 @@
 //! The handle that servers and commands hold.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use uplift_cycle::detect::health::Health;
 use uplift_cycle::observe;
 use uplift_model::event::Event;
 use uplift_model::opportunity::{Opportunity, OpportunityStatus};
 use uplift_model::{Policy, Time};
-use uplift_store::writes::{IntakeBatch, IntakeReceipt, StepCommit, Write};
+use uplift_store::writes::{IntakeBatch, IntakeReceipt, StepCommit, StepReceipt, Write};
 use uplift_store::{Store, StoreError, StoreResult};
 
 use crate::clock::Clock;
+use crate::processes::lease::Held;
+use crate::snapshot::Snapshot;
 use crate::touched::Touched;
 
 /// Text that takes as much room in the queue as an event without any.
@@ -25,10 +28,21 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     store: Arc<dyn Store>,
     policy: RwLock<Arc<Policy>>,
+    /// As configured, before anything was set at run time.
+    file_policy: Policy,
     clock: Arc<dyn Clock>,
     room: Arc<Semaphore>,
     touched: Touched,
     ready: AtomicBool,
+    snapshot: Snapshot,
+    /// Who this node is among those that may hold leases.
+    name: String,
+    lease: Mutex<Option<Held>>,
+    paused: AtomicBool,
+    /// Told when something may have become due.
+    due: Notify,
+    /// Held while opportunities become improvements, so that none becomes two.
+    claims: tokio::sync::Mutex<()>,
 }
 
 /// Room in the queue for a number of events; given back when dropped.
@@ -51,11 +65,19 @@ impl Engine {
         let room = Arc::new(Semaphore::new(policy.intake.max_queued_events));
         Self(Arc::new(Inner {
             store,
+            file_policy: policy.clone(),
             policy: RwLock::new(Arc::new(policy)),
             clock,
             room,
             touched: Touched::default(),
             ready: AtomicBool::new(true),
+            snapshot: Snapshot::default(),
+            // Random keys are all that tells one process from another here.
+            name: format!("{:016x}", RandomState::new().build_hasher().finish()),
+            lease: Mutex::new(None),
+            paused: AtomicBool::new(false),
+            due: Notify::new(),
+            claims: tokio::sync::Mutex::new(()),
         }))
     }
 
@@ -72,6 +94,53 @@ impl Engine {
     /// The moment it is.
     pub fn now(&self) -> Time {
         self.0.clock.now()
+    }
+
+    /// The policy as it was configured, before anything was set at run time.
+    pub(crate) fn file_policy(&self) -> &Policy {
+        &self.0.file_policy
+    }
+
+    /// Puts another policy in force.
+    pub(crate) fn set_policy(&self, policy: Arc<Policy>) {
+        *self.0.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    /// What resolvers read.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.0.snapshot
+    }
+
+    /// Whether the kill switch is on: no trial starts.
+    pub fn is_paused(&self) -> bool {
+        self.0.paused.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.0.paused.store(paused, Ordering::SeqCst);
+    }
+
+    /// This node's name among those that may hold leases.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    pub(crate) fn held_lease(&self) -> Option<Held> {
+        self.0.lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_lease(&self, held: Option<Held>) {
+        *self.0.lease.lock().unwrap_or_else(PoisonError::into_inner) = held;
+    }
+
+    /// Waits for the right to turn opportunities into improvements.
+    pub(crate) async fn claims(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.claims.lock().await
+    }
+
+    /// Waits until something may have become due.
+    pub async fn wait_for_work(&self) {
+        self.0.due.notified().await;
     }
 
     /// Who was touched since detection last looked.
@@ -163,10 +232,30 @@ impl Engine {
     ///
     /// # Errors
     /// When nothing of it was written.
-    pub async fn commit(&self, writes: Vec<Write>) -> StoreResult<uplift_store::StepReceipt> {
+    pub async fn commit(&self, writes: Vec<Write>) -> StoreResult<StepReceipt> {
+        self.step(StepCommit { at: self.now(), writes, ..StepCommit::default() }).await
+    }
+
+    /// Writes what a step decided, and lets resolvers know before it returns. Runs to its end even if the caller goes
+    /// away.
+    ///
+    /// # Errors
+    /// When nothing of it was written.
+    pub async fn step(&self, commit: StepCommit) -> StoreResult<StepReceipt> {
         let engine = self.clone();
-        let commit = StepCommit { at: self.now(), writes, ..StepCommit::default() };
-        let work = tokio::spawn(async move { engine.0.store.commit_step(commit).await });
+        let work = tokio::spawn(async move {
+            let receipt = engine.0.store.commit_step(commit).await?;
+            if !receipt.reconfigured.is_empty() {
+                // What is committed stays true: a snapshot that could not be refreshed now is polled for.
+                if let Err(error) = engine.0.snapshot.refresh(engine.store(), &receipt.reconfigured).await {
+                    tracing::warn!(%error, "resolvers could not be told of a change; they poll for it");
+                }
+            }
+            if !receipt.opened.is_empty() || !receipt.improvements.is_empty() {
+                engine.0.due.notify_one();
+            }
+            Ok(receipt)
+        });
         work.await.unwrap_or_else(|error| Err(ended(&error)))
     }
 

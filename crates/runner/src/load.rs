@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 use uplift_cycle::detect::health::{Health, HealthInput, assess};
 use uplift_cycle::detect::input::{CallSample, Decision, EntityWindow, ErrorMark, OperationMark, TaskSample};
-use uplift_model::EntityKey;
+use uplift_cycle::detect::returns;
 use uplift_model::entity::Entity;
 use uplift_model::operation::Operation;
 use uplift_model::opportunity::OpportunityKind;
 use uplift_model::rollup::OperationDelta;
 use uplift_model::time::{HOURS_PER_DAY, MICROS_PER_DAY};
+use uplift_model::{EntityKey, Time};
 use uplift_store::rows::{CallRow, EntitySelector, EntityTrend, Mark, TaskRow};
 use uplift_store::{PageRequest, StoreError, StoreResult};
 
@@ -119,7 +120,17 @@ pub async fn entity(engine: &Engine, key: EntityKey) -> StoreResult<Entity> {
     engine.store().entity(selector).await
 }
 
-/// The latest tasks of an entity; none where it has no events.
+/// When the configuration of an entity last changed: a change was kept, taken back, or came with its code. None where
+/// it runs what it began with: that its configuration became known changed nothing.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn changed_at(engine: &Engine, key: EntityKey) -> StoreResult<Option<Time>> {
+    let trail = engine.store().revision_trail(key, 2).await?;
+    Ok(trail.first().filter(|_| trail.len() > 1).map(|latest| latest.since))
+}
+
+/// The latest tasks of an entity that started after its configuration last changed; none where it has no events.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -151,7 +162,7 @@ pub async fn window(engine: &Engine, key: EntityKey) -> StoreResult<Option<Entit
         }
         tasks.push(task(row, stratum(&attributes, &detection.pattern_strata)));
     }
-    Ok(Some(EntityWindow {
+    let window = EntityWindow {
         entity: key,
         entity_name: known.name,
         as_of,
@@ -161,6 +172,10 @@ pub async fn window(engine: &Engine, key: EntityKey) -> StoreResult<Option<Entit
         declared_contexts: contexts.into_iter().collect(),
         tool_calls,
         context_reads: rows.context_reads.into_iter().collect(),
+    };
+    Ok(Some(match changed_at(engine, key).await? {
+        Some(changed) => returns::window_since(window, changed),
+        None => window,
     }))
 }
 
@@ -246,7 +261,7 @@ pub(crate) fn current(trends: Vec<EntityTrend>) -> Vec<EntityTrend> {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn decisions(engine: &Engine, since: uplift_model::Time) -> StoreResult<Vec<Decision>> {
+pub async fn decisions(engine: &Engine, since: Time) -> StoreResult<Vec<Decision>> {
     let rows = engine.store().decisions(since).await?;
     let decision = |row: uplift_store::rows::DecisionRow| Decision {
         entity: row.entity,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use uplift_cycle::detect::input::{EntityWindow, Judgement};
-use uplift_cycle::detect::{degradation, errors, patterns, review, rollbacks, waste};
+use uplift_cycle::detect::{degradation, errors, patterns, review, rollbacks, sequences, waste};
 use uplift_model::opportunity::{Finding, OpportunityKind};
 use uplift_model::review::ReviewCounter;
 use uplift_model::time::MICROS_PER_DAY;
@@ -19,7 +19,7 @@ use uplift_store::{PageRequest, StoreError, StoreResult, Write};
 use crate::engine::Engine;
 use crate::load::{self, LoadedMark};
 use crate::touched::Scope;
-use crate::{alerting, inbox};
+use crate::{alerting, inbox, returning};
 
 /// How often to look for what other programs wrote, and for what is due.
 const TICK: Duration = Duration::from_millis(250);
@@ -39,13 +39,14 @@ const ALERTS: Duration = Duration::from_secs(2);
 const BATCH: u32 = 100;
 
 /// What the rules over a window look for: what they no longer find is withdrawn.
-const WINDOW_KINDS: [OpportunityKind; 6] = [
+const WINDOW_KINDS: [OpportunityKind; 7] = [
     OpportunityKind::TokenWaste,
     OpportunityKind::RepeatedCalls,
     OpportunityKind::UnusedTool,
     OpportunityKind::UnusedContext,
     OpportunityKind::FailurePattern,
     OpportunityKind::SuccessPattern,
+    OpportunityKind::RepeatedSequence,
 ];
 
 /// What a pass came to.
@@ -67,11 +68,13 @@ pub struct Report {
     pub alerts: u64,
 }
 
-/// Copies the policy's thresholds into the store; to be called once before events come in.
+/// Takes over what was set at run time and copies the policy's thresholds into the store; to be called once before
+/// events come in.
 ///
 /// # Errors
 /// When the store cannot be written.
 pub async fn prepare(engine: &Engine) -> StoreResult<()> {
+    engine.restore().await?;
     let detection = engine.policy().detection.clone();
     engine.commit(vec![Write::SetDetection(detection), Write::Tick]).await?;
     Ok(())
@@ -221,6 +224,20 @@ async fn judge_marks(engine: &Engine, report: &mut Report) -> StoreResult<()> {
         let mut writes = Vec::with_capacity(marks.len());
         for mark in &marks {
             let id = mark.opportunity.id;
+            match returning::marked(engine, mark).await {
+                Ok(None) => {}
+                Ok(Some(known)) => {
+                    *if known.is_back { &mut report.confirmed } else { &mut report.withdrawn } += 1;
+                    writes.push(Write::WithdrawOpportunity { id, reason: known.reason });
+                    writes.extend(known.writes);
+                    continue;
+                }
+                Err(StoreError::Closed) => return Err(StoreError::Closed),
+                Err(error) => {
+                    tracing::error!(%error, opportunity = id, "a mark could not be judged");
+                    continue;
+                }
+            }
             match judge(engine, mark).await {
                 Ok(Judgement::Confirmed(finding)) => {
                     report.confirmed += 1;
@@ -242,7 +259,7 @@ async fn judge_marks(engine: &Engine, report: &mut Report) -> StoreResult<()> {
 }
 
 /// Whether a mark holds up.
-async fn judge(engine: &Engine, mark: &Mark) -> StoreResult<Judgement> {
+pub(crate) async fn judge(engine: &Engine, mark: &Mark) -> StoreResult<Judgement> {
     let policy = engine.policy();
     Ok(match load::mark(engine, mark).await? {
         LoadedMark::Error(mark) => errors::judge(&mark, &policy.detection),
@@ -272,8 +289,12 @@ async fn commit_open(engine: &Engine, writes: Vec<Write>) -> StoreResult<()> {
 
 /// Looks at everything about one entity.
 async fn evaluate(engine: &Engine, entity: EntityKey, report: &mut Report) -> StoreResult<()> {
-    let mut writes = Vec::new();
+    let mut writes = returning::solved_marks(engine, entity).await?;
     for mark in engine.store().open_marks(entity).await? {
+        // What was solved before comes back another way.
+        if !mark.opportunity.status.is_open() && returning::marked(engine, &mark).await?.is_some() {
+            continue;
+        }
         // What was confirmed before is brought up to date: that its worst day is over does not undo it. What was
         // withdrawn comes back if it holds by now.
         if let Judgement::Confirmed(finding) = judge(engine, &mark).await? {
@@ -288,30 +309,32 @@ async fn evaluate(engine: &Engine, entity: EntityKey, report: &mut Report) -> St
     commit_open(engine, writes).await?;
     let Some(window) = load::window(engine, entity).await? else { return Ok(()) };
     let enough = window.tasks.len() >= engine.policy().detection.min_tasks as usize;
-    let findings = compute(window, engine.policy()).await?;
+    let findings = compute(window.clone(), engine.policy()).await?;
+    let (findings, reopened) = returning::findings(engine, &window, findings).await?;
     report.findings += findings.len() as u64;
     let found = findings.iter().map(|finding| (finding.kind, finding.fingerprint.clone())).collect();
     // Of a few tasks nothing can be said, not even that something no longer holds.
     let unfound = Write::WithdrawUnfound { entity, kinds: WINDOW_KINDS.to_vec(), found };
-    put(engine, findings, if enough { vec![unfound] } else { Vec::new() }).await
+    put(engine, reopened, findings, if enough { vec![unfound] } else { Vec::new() }).await
 }
 
 /// The rules over a window, off the runtime's threads: a search for patterns takes its time.
-async fn compute(window: EntityWindow, policy: std::sync::Arc<Policy>) -> StoreResult<Vec<Finding>> {
+pub(crate) async fn compute(window: EntityWindow, policy: std::sync::Arc<Policy>) -> StoreResult<Vec<Finding>> {
     let work = tokio::task::spawn_blocking(move || {
         let mut findings = waste::find(&window, &policy.detection);
         findings.extend(patterns::find(&window, &policy.detection));
+        findings.extend(sequences::find(&window, &policy.detection));
         findings
     });
     work.await.map_err(|error| StoreError::Engine { context: "looking at an entity", reason: error.to_string() })
 }
 
-/// Saves findings, with what belongs to them, in one commit.
-async fn put(engine: &Engine, findings: Vec<Finding>, also: Vec<Write>) -> StoreResult<()> {
+/// Saves findings, with what has to come before them and what belongs to them, in one commit.
+async fn put(engine: &Engine, mut writes: Vec<Write>, findings: Vec<Finding>, also: Vec<Write>) -> StoreResult<()> {
     let quiet_days = i64::from(engine.policy().detection.dismissed_quiet_days);
     let quiet_since = Some(engine.now().plus_micros(-quiet_days * MICROS_PER_DAY));
-    let mut writes: Vec<Write> =
-        findings.into_iter().map(|finding| Write::PutFinding { finding: Box::new(finding), quiet_since }).collect();
+    let put = |finding| Write::PutFinding { finding: Box::new(finding), quiet_since };
+    writes.extend(findings.into_iter().map(put));
     writes.extend(also);
     if !writes.is_empty() {
         engine.commit(writes).await?;
@@ -337,11 +360,13 @@ async fn hold_reviews(engine: &Engine, report: &mut Report) -> StoreResult<()> {
 async fn hold_review(engine: &Engine, counter: ReviewCounter) -> StoreResult<()> {
     let Some(window) = load::window(engine, counter.entity).await? else { return Ok(()) };
     let policy = engine.policy();
-    let work = tokio::task::spawn_blocking(move || review::review(&window, &counter, &[], &policy.detection));
+    let held = window.clone();
+    let work = tokio::task::spawn_blocking(move || review::review(&held, &counter, &[], &policy.detection));
     let (findings, review) = work
         .await
         .map_err(|error| StoreError::Engine { context: "reviewing an entity", reason: error.to_string() })?;
-    put(engine, findings, vec![Write::RecordReview(review)]).await
+    let (findings, reopened) = returning::findings(engine, &window, findings).await?;
+    put(engine, reopened, findings, vec![Write::RecordReview(review)]).await
 }
 
 /// Finds entities whose improvements were taken back too often.
@@ -353,5 +378,5 @@ async fn find_rollbacks(engine: &Engine, report: &mut Report) -> StoreResult<()>
     let minimum = policy.engine.rollback_rate_min_decisions;
     let findings = rollbacks::find(&decisions, now, &policy.detection, minimum, days);
     report.findings += findings.len() as u64;
-    put(engine, findings, Vec::new()).await
+    put(engine, Vec::new(), findings, Vec::new()).await
 }

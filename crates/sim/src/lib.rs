@@ -5,13 +5,19 @@
 //!
 //! In reading order:
 //!
+//! - [`fleet`]: agents whose tasks go as the configuration they are served makes them go, with planted flaws and
+//!   harmful proposals.
 //! - [`sample`]: the records of a made-up fleet with planted flaws, to try detection on.
 //! - [`decisions`]: whole trials through the product's own monitor and decide, many times over, and how they end.
 //! - [`replay`]: the same with recorded runs.
 //! - [`throughput`]: how fast a trial is looked at.
+//! - [`chaos`]: crashes, jumping clocks and bad input against what must always hold.
 #![forbid(unsafe_code)]
 
+pub mod chaos;
 pub mod decisions;
+mod dice;
+pub mod fleet;
 pub mod replay;
 pub mod sample;
 pub mod throughput;

@@ -1,5 +1,6 @@
 //! What can go wrong, with the place and the remedy.
 
+use uplift_model::entity::EntityKey;
 use uplift_model::opportunity::OpportunityStatus;
 
 /// The result of a call to the store.
@@ -73,12 +74,20 @@ pub enum StoreError {
         environments: String,
     },
     /// Somebody else was faster.
-    #[error("{what} has changed meanwhile (version {expected} was expected): read it again")]
+    #[error("{what} has changed meanwhile ({expected} was expected): read it again")]
     VersionConflict {
         /// What has changed.
         what: String,
-        /// The version that was expected.
-        expected: i64,
+        /// What was expected: a version, a cursor, a state.
+        expected: String,
+    },
+    /// Something else is under way on the entity.
+    #[error("{entity} is occupied by {by}: one at a time")]
+    Occupied {
+        /// The entity.
+        entity: EntityKey,
+        /// What occupies it: `improvement 7`, `trial 3`.
+        by: String,
     },
     /// The lease has gone to another worker.
     #[error("the lease `{name}` is no longer held (epoch {epoch})")]
@@ -89,7 +98,7 @@ pub enum StoreError {
         epoch: i64,
     },
     /// The opportunity is in a state that does not allow this.
-    #[error("opportunity {id} is {status}, not open")]
+    #[error("opportunity {id} is {status} already")]
     NotOpen {
         /// The opportunity.
         id: i64,
@@ -135,5 +144,15 @@ impl StoreError {
     /// A [`StoreError::NotFound`] without a hint.
     pub fn not_found(what: &'static str, name: impl ToString) -> Self {
         Self::NotFound { what, name: name.to_string().chars().take(200).collect(), hint: String::new() }
+    }
+
+    /// A [`StoreError::Invalid`].
+    pub(crate) fn invalid(reason: impl Into<String>) -> Self {
+        Self::Invalid { reason: reason.into() }
+    }
+
+    /// A [`StoreError::VersionConflict`].
+    pub(crate) fn moved_on(what: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self::VersionConflict { what: what.into(), expected: expected.into() }
     }
 }

@@ -5,8 +5,8 @@
 //! loop decided, so there are two kinds of crash point. An `Ok` from either means durable.
 //!
 //! This crate never decides anything, never asks the time and never makes an id that matters outside of it: it
-//! inserts data as it is. What it counts up itself are opportunities and alerts, whose identity is their natural
-//! key.
+//! inserts data as it is. What it counts up itself are opportunities and alerts, whose identity is their natural key, and
+//! improvements, trials and processes, whose numbers the receipt tells.
 //!
 //! In reading order:
 //!
@@ -29,7 +29,7 @@ pub mod writes;
 pub use error::{StoreError, StoreResult};
 pub use page::{PageRequest, Paged};
 pub use reads::{
-    DetectionReads, EntityReads, EventReads, ImprovementReads, OpportunityReads, ReviewReads, Store, SystemReads,
-    TaskReads,
+    DetectionReads, EntityReads, EventReads, ImprovementReads, OpportunityReads, ProcessReads, ReviewReads, Store,
+    SystemReads, TaskReads, TrialReads,
 };
 pub use writes::{IntakeBatch, IntakeReceipt, StepCommit, StepReceipt, Write, Writes};

@@ -3,20 +3,24 @@
 use async_trait::async_trait;
 use uplift_model::alert::Alert;
 use uplift_model::entity::{Entity, EntityKey};
+use uplift_model::history::TrackRecord;
 use uplift_model::improvement::Improvement;
-use uplift_model::opportunity::Opportunity;
+use uplift_model::opportunity::{Opportunity, OpportunityKind};
+use uplift_model::process::ProcessInstance;
 use uplift_model::relationship::Relationship;
 use uplift_model::review::{Review, ReviewCounter};
 use uplift_model::revision::{Configuration, RevisionId};
 use uplift_model::task::Task;
+use uplift_model::trial::{AssignmentUnit, TrialRecord, UnitRecord};
 use uplift_model::{Hour, Time};
 
 use crate::error::StoreResult;
 use crate::page::{PageRequest, Paged};
 use crate::rows::{
     AnalyticsRow, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend, EntityWindowRows,
-    ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, InboxRow, Mark, MetricsRow, OperationHistory,
-    OpportunityFilter, SystemStatusRow, TaskFilter,
+    ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow, Mark, MetricsRow,
+    OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RevisionSince, ServedRow, SystemStatusRow,
+    TaskFilter, TrialFilter, UnitBatch,
 };
 use crate::writes::Writes;
 
@@ -29,6 +33,8 @@ pub trait Store:
     + DetectionReads
     + ReviewReads
     + ImprovementReads
+    + TrialReads
+    + ProcessReads
     + SystemReads
     + Writes
     + Send
@@ -62,6 +68,25 @@ pub trait EntityReads {
     /// # Errors
     /// When there is none.
     async fn revision(&self, id: RevisionId) -> StoreResult<Configuration>;
+
+    /// Which revisions an entity ran, and since when: the latest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn revision_trail(&self, entity: EntityKey, limit: u32) -> StoreResult<Vec<RevisionSince>>;
+
+    /// The configurations that the code of an entity brought along, the latest first seen first.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn defaults(&self, entity: EntityKey) -> StoreResult<Vec<RevisionSince>>;
+
+    /// What resolvers serve, entity by entity in the order of their keys: of the named ones, or page by page of all that
+    /// run a revision. Consistent in itself: one read transaction.
+    ///
+    /// # Errors
+    /// On a cursor of another list, or when the engine fails.
+    async fn served(&self, entities: Option<Vec<EntityKey>>, page: PageRequest) -> StoreResult<Paged<ServedRow>>;
 }
 
 /// Events.
@@ -117,6 +142,24 @@ pub trait OpportunityReads {
     /// # Errors
     /// When there is none.
     async fn opportunity(&self, id: i64) -> StoreResult<Opportunity>;
+
+    /// Pending, confirmed opportunities that may be worked on at `now`: their entity is active, no open improvement
+    /// occupies it, none of theirs waits for a proposal. By impact, confidence, occurrences and number.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn claimable(&self, now: Time, limit: u32) -> StoreResult<Vec<Opportunity>>;
+
+    /// The latest completed opportunity of a key, with the moment of its completion (its `updated_at`).
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn completed(
+        &self,
+        entity: EntityKey,
+        kind: OpportunityKind,
+        fingerprint: String,
+    ) -> StoreResult<Option<Opportunity>>;
 }
 
 /// What detectors look at.
@@ -205,6 +248,36 @@ pub trait ImprovementReads {
     /// When the engine fails.
     async fn active_improvements(&self, page: PageRequest) -> StoreResult<Paged<Improvement>>;
 
+    /// Improvements, the latest first.
+    ///
+    /// # Errors
+    /// On a cursor of another list, or when the engine fails.
+    async fn improvements(&self, filter: ImprovementFilter, page: PageRequest) -> StoreResult<Paged<Improvement>>;
+
+    /// One improvement.
+    ///
+    /// # Errors
+    /// When there is none.
+    async fn improvement(&self, id: i64) -> StoreResult<Improvement>;
+
+    /// What became of an improvement, the earliest entry first.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn history_of(&self, improvement_id: i64) -> StoreResult<Vec<HistoryRow>>;
+
+    /// What became of proposals, by kind of opportunity and proposer.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn track_records(&self) -> StoreResult<Vec<TrackRecord>>;
+
+    /// The last change of an entity's configuration by an improvement: the end of its last trial, whatever the outcome.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn last_change(&self, entity: EntityKey) -> StoreResult<Option<Time>>;
+
     /// Decided improvements, the latest first.
     ///
     /// # Errors
@@ -224,9 +297,97 @@ pub trait ImprovementReads {
     async fn entity_status(&self, entity: EntityKey) -> StoreResult<EntityStatusRow>;
 }
 
+/// Trials and what they rest on.
+#[async_trait]
+pub trait TrialReads {
+    /// Trials, the latest first.
+    ///
+    /// # Errors
+    /// On a cursor of another list, or when the engine fails.
+    async fn trials(&self, filter: TrialFilter, page: PageRequest) -> StoreResult<Paged<TrialRecord>>;
+
+    /// One trial.
+    ///
+    /// # Errors
+    /// When there is none.
+    async fn trial(&self, id: i64) -> StoreResult<TrialRecord>;
+
+    /// The state that the monitor saved, if it has saved one.
+    ///
+    /// # Errors
+    /// When there is no such trial.
+    async fn trial_state(&self, id: i64) -> StoreResult<Option<serde_json::Value>>;
+
+    /// Units that changed since `cursor`, whole, in the order of their changes; at most about `limit`.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn changed_units(&self, trial: i64, cursor: i64, limit: u32) -> StoreResult<UnitBatch>;
+
+    /// Units of an entity whose tasks were first seen from `since` to before `until`, the latest at most `limit`, in the
+    /// order of their start: the history that baselines rest on.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn past_units(
+        &self,
+        entity: EntityKey,
+        unit: AssignmentUnit,
+        since: Time,
+        until: Time,
+        limit: u32,
+    ) -> StoreResult<Vec<UnitRecord>>;
+
+    /// The summaries of a trial's looks, the earliest first: (microseconds since the Unix epoch, summary).
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn looks(&self, trial: i64) -> StoreResult<Vec<(i64, serde_json::Value)>>;
+}
+
+/// Durable processes.
+#[async_trait]
+pub trait ProcessReads {
+    /// Instances that are due, the longest due first.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn due_processes(&self, now: Time, limit: u32) -> StoreResult<Vec<ProcessInstance>>;
+
+    /// When the next instance is due, if any runs.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn next_due(&self) -> StoreResult<Option<Time>>;
+
+    /// Instances about a subject, with the steps they took, the latest instance first.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn processes_of(&self, subject: String) -> StoreResult<Vec<ProcessRow>>;
+
+    /// The registry: (name, description, instances running).
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn process_registry(&self) -> StoreResult<Vec<(String, String, i64)>>;
+
+    /// Actions that wait to be carried out, the oldest first.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn outbox(&self, limit: u32) -> StoreResult<Vec<OutboxRow>>;
+}
+
 /// The system as a whole.
 #[async_trait]
 pub trait SystemReads {
+    /// The number that every change of a pointer, a trial or a policy bumps.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn config_seq(&self) -> StoreResult<i64>;
+
     /// How much there is.
     ///
     /// # Errors

@@ -1,93 +1,91 @@
-//! What reads return, beyond the nouns of `model`.
+//! What reads return, beyond the nouns of `model`; and by what they choose.
+
+mod filters;
 
 use serde::{Deserialize, Serialize};
 use uplift_model::alert::HealthStatus;
-use uplift_model::entity::{EntityKey, EntityState, EntityType};
+use uplift_model::entity::{EntityKey, EntityState};
 use uplift_model::event::{Clock, EventKind, Exposure, Outcome, Source};
 use uplift_model::fingerprint::ErrorTemplate;
-use uplift_model::opportunity::{
-    EventRef, ImpactLevel, Opportunity, OpportunityKind, OpportunitySource, OpportunityStatus,
-};
+use uplift_model::opportunity::{EventRef, Opportunity};
+use uplift_model::process::ProcessInstance;
+use uplift_model::revision::RevisionId;
 use uplift_model::rollup::OperationDelta;
+use uplift_model::trial::{TrialRecord, UnitRecord};
 use uplift_model::{Hour, Time};
 
-/// Which entity: by key, or by name within an environment (or in the only environment that has it).
+pub use self::filters::{
+    EntityFilter, EntitySelector, EventFilter, ImprovementFilter, OpportunityFilter, TaskFilter, TrialFilter,
+};
+
+/// A revision and the moment from which on it was run, or at which it was first seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EntitySelector {
-    /// Its kind.
-    pub entity_type: EntityType,
-    /// All digits: its id; else its name.
-    pub id_or_name: String,
-    /// The environment, for a name that is in several.
-    pub environment: Option<String>,
+pub struct RevisionSince {
+    /// The revision.
+    pub revision: RevisionId,
+    /// The moment.
+    pub since: Time,
 }
 
-/// Which entities.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EntityFilter {
-    /// Only of this kind.
-    pub entity_type: Option<EntityType>,
-    /// Only in this environment.
-    pub environment: Option<String>,
-    /// Only in this state.
-    pub state: Option<EntityState>,
-    /// Also those that come with Uplift itself (environment `uplift`).
-    pub built_in: bool,
+/// What resolvers serve of one entity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServedRow {
+    /// The entity.
+    pub entity: EntityKey,
+    /// Its environment.
+    pub environment: String,
+    /// Its name.
+    pub name: String,
+    /// Where it stands in its life.
+    pub state: EntityState,
+    /// The revision it runs.
+    pub revision: Option<RevisionId>,
+    /// That revision's configuration, as JSON.
+    pub configuration: Option<String>,
+    /// The latest configuration that its code brought along.
+    pub defaults: Option<RevisionId>,
+    /// The trial that runs on it, with the configuration of its other arm: (trial, control, candidate), the last two as
+    /// JSON.
+    pub trial: Option<(Box<TrialRecord>, String, String)>,
 }
 
-/// Which tasks.
+/// Units of a trial that changed.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct TaskFilter {
-    /// Only of this entity.
-    pub entity: Option<EntityKey>,
-    /// Only with this outcome.
-    pub outcome: Option<Outcome>,
-    /// Only with errors, or only without.
-    pub has_errors: Option<bool>,
-    /// Only of this session.
-    pub session_id: Option<String>,
-    /// Only seen last at or after this.
-    pub since: Option<Time>,
-    /// Only seen first before this.
-    pub until: Option<Time>,
+pub struct UnitBatch {
+    /// The units, whole.
+    pub units: Vec<UnitRecord>,
+    /// The cursor after them.
+    pub cursor: i64,
+    /// Whether there are more.
+    pub more: bool,
 }
 
-/// Which events.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct EventFilter {
-    /// Only of this task (or trace).
-    pub task_id: Option<String>,
-    /// Only of this entity.
-    pub entity: Option<EntityKey>,
-    /// Only of this kind.
-    pub kind: Option<EventKind>,
-    /// Only with this outcome.
-    pub outcome: Option<Outcome>,
-    /// Only of this tool.
-    pub tool: Option<String>,
-    /// Only errors of this group.
-    pub fingerprint: Option<String>,
-    /// Only at or after this.
-    pub since: Option<Time>,
-    /// Only before this.
-    pub until: Option<Time>,
+/// A process instance with the steps it took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcessRow {
+    /// The instance.
+    pub instance: ProcessInstance,
+    /// When it was started.
+    pub created_at: Time,
+    /// When it ended.
+    pub ended_at: Option<Time>,
+    /// Its steps, the earliest first: (when, from, to, note).
+    pub steps: Vec<(Time, String, String, Option<String>)>,
 }
 
-/// Which opportunities.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OpportunityFilter {
-    /// Only of this entity.
-    pub entity: Option<EntityKey>,
-    /// Only in these states; empty for all.
-    pub status: Vec<OpportunityStatus>,
-    /// Only of this kind.
-    pub kind: Option<OpportunityKind>,
-    /// Only from this source.
-    pub source: Option<OpportunitySource>,
-    /// Only of this impact.
-    pub impact: Option<ImpactLevel>,
-    /// Only in this environment.
-    pub environment: Option<String>,
+/// An action that waits to be carried out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutboxRow {
+    /// Its number.
+    pub id: i64,
+    /// What kind of action.
+    pub kind: String,
+    /// What it needs.
+    pub payload: serde_json::Value,
+    /// When it was decided.
+    pub created_at: Time,
+    /// How often it was tried in vain.
+    pub attempts: i64,
 }
 
 /// An event as read back.
@@ -330,6 +328,12 @@ pub struct HistoryRow {
     pub effectiveness_low: Option<f64>,
     /// Upper end of its interval.
     pub effectiveness_high: Option<f64>,
+    /// What a rollback goes (or went) back to.
+    pub rollback_revision: Option<RevisionId>,
+    /// A report for people, in Markdown.
+    pub report: Option<String>,
+    /// The decision with everything behind it, as JSON.
+    pub verdict: Option<serde_json::Value>,
 }
 
 /// A row of the view `self_improvement_status`: one entity.

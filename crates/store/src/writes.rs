@@ -4,14 +4,20 @@ use async_trait::async_trait;
 use serde_json::Value;
 use uplift_model::Time;
 use uplift_model::alert::AlertFinding;
+use uplift_model::check::Check;
 use uplift_model::entity::{EntityKey, EntityName, EntityState};
 use uplift_model::event::PreparedEvent;
+use uplift_model::history::HistoryEntry;
+use uplift_model::improvement::{ImprovementStatus, Proposal};
 use uplift_model::opportunity::{Finding, OpportunityKind, OpportunityStatus};
 use uplift_model::policy::{DetectionPolicy, ImprovementConfig};
+use uplift_model::preflight::Preflight;
 use uplift_model::process::Lease;
 use uplift_model::relationship::Relationship;
 use uplift_model::review::{Review, ReviewSchedule};
-use uplift_model::revision::Revision;
+use uplift_model::revision::{Revision, RevisionId};
+use uplift_model::trial::{ShareStage, Trial};
+use uplift_model::verdict::Verdict;
 
 use crate::error::StoreResult;
 
@@ -119,6 +125,63 @@ pub struct StepReceipt {
     pub entities: Vec<EntityKey>,
     /// Opportunities that were opened.
     pub opened: Vec<i64>,
+    /// Improvements that were put on record, in order.
+    pub improvements: Vec<i64>,
+    /// Trials that were started, in order.
+    pub trials: Vec<i64>,
+    /// The lease that was claimed, if one was.
+    pub lease: Option<Lease>,
+    /// Entities whose configuration as served may have changed: pointer, state, settings or trial.
+    pub reconfigured: Vec<EntityKey>,
+}
+
+/// An improvement to put on record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewImprovement {
+    /// What it changes.
+    pub entity: EntityKey,
+    /// The opportunity it answers.
+    pub opportunity_id: Option<i64>,
+    /// What is proposed.
+    pub proposal: Proposal,
+    /// `proposed`, or `needs_proposal` where there are no edits.
+    pub status: ImprovementStatus,
+    /// When its `ImprovementProcess` is due for the first time; none where nothing can be done by itself.
+    pub process_due: Option<Time>,
+}
+
+/// What changes of an improvement; `None` leaves it as it is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ImprovementChange {
+    /// How far it has come: one of the statuses that may follow.
+    pub status: Option<ImprovementStatus>,
+    /// What is proposed.
+    pub proposal: Option<Box<Proposal>>,
+    /// What the edits are applied to.
+    pub base: Option<RevisionId>,
+    /// What comes out.
+    pub candidate: Option<RevisionId>,
+    /// What validation found.
+    pub checks: Option<Vec<Check>>,
+    /// What the trial can be expected to see.
+    pub preflight: Option<Preflight>,
+    /// Who said yes.
+    pub approved_by: Option<String>,
+}
+
+/// A trial to start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewTrial {
+    /// The improvement.
+    pub improvement_id: i64,
+    /// The entity.
+    pub entity: EntityKey,
+    /// What control runs; stored before.
+    pub base: RevisionId,
+    /// What the candidate arm runs; stored before.
+    pub candidate: RevisionId,
+    /// The declaration.
+    pub trial: Trial,
 }
 
 /// One change. New nouns add variants; no variant is a general "run this SQL".
@@ -193,6 +256,153 @@ pub enum Write {
         status: OpportunityStatus,
         /// Why.
         reason: String,
+    },
+    /// Stores a revision without making anybody run it.
+    PutRevision(Box<Revision>),
+    /// Notes a configuration that the code of an entity brought along as its defaults; known ones change nothing.
+    NoteDefaults {
+        /// The entity.
+        entity: EntityKey,
+        /// The configuration.
+        revision: Box<Revision>,
+    },
+    /// Marks a pending opportunity as being worked on.
+    ClaimOpportunity {
+        /// The opportunity.
+        id: i64,
+    },
+    /// Gives an opportunity back: pending again, not to be claimed before a moment. Does nothing where it was closed.
+    ReturnOpportunity {
+        /// The opportunity.
+        id: i64,
+        /// The moment.
+        not_before: Time,
+        /// Why.
+        reason: String,
+    },
+    /// Opens a completed opportunity again, because the problem is back: pending, not before a moment. Does nothing where
+    /// it is open, or where another one of its key is.
+    ReopenOpportunity {
+        /// The opportunity.
+        id: i64,
+        /// The moment.
+        not_before: Time,
+        /// Why.
+        reason: String,
+    },
+    /// Puts an improvement on record and starts its process.
+    PutImprovement(Box<NewImprovement>),
+    /// Changes an improvement.
+    ChangeImprovement {
+        /// The improvement.
+        id: i64,
+        /// Its version when it was read.
+        expected_version: i64,
+        /// What changes.
+        change: Box<ImprovementChange>,
+    },
+    /// Starts a trial; a running hold-back of the entity ends with it.
+    StartTrial(Box<NewTrial>),
+    /// Adds a stage to a running trial.
+    AddStage {
+        /// The trial.
+        id: i64,
+        /// The stage; later than all others.
+        stage: ShareStage,
+    },
+    /// Saves what a look came to: state, cursor and boundary go together. Units whose changes were all taken in and that
+    /// were last seen before `forget_before_us` are forgotten.
+    SaveLook {
+        /// The trial; must be running, and its cursor as it was read.
+        id: i64,
+        /// The cursor when it was read.
+        expected_cursor: i64,
+        /// The new cursor.
+        cursor: i64,
+        /// The boundary that was looked at, microseconds since the Unix epoch.
+        looked_us: i64,
+        /// The monitor's state.
+        state: Value,
+        /// What a full look said, where one was held.
+        verdict: Option<Box<Verdict>>,
+        /// A summary for charts, where one is due.
+        summary: Option<Value>,
+        /// Microseconds since the Unix epoch.
+        forget_before_us: i64,
+    },
+    /// Ends a running trial and forgets its units.
+    EndTrial {
+        /// The trial.
+        id: i64,
+        /// How it ended, in a sentence.
+        ending: String,
+        /// The last verdict, where there is one.
+        verdict: Option<Box<Verdict>>,
+    },
+    /// Writes an entry of the history.
+    RecordHistory(Box<HistoryEntry>),
+    /// Claims or renews a lease: refused while another holder's has not expired. The receipt has it.
+    ClaimLease {
+        /// What is leased.
+        name: String,
+        /// Who wants it.
+        holder: String,
+        /// How long, microseconds of the engine's clock from the commit's time.
+        ttl_us: i64,
+    },
+    /// Gives a lease back, if it is held.
+    ReleaseLease(Lease),
+    /// Starts an instance of a registered process; does nothing where one runs for the subject.
+    StartProcess {
+        /// The registered process.
+        name: String,
+        /// What it is about, such as `improvement/12`.
+        subject: String,
+        /// Its first state.
+        state: String,
+        /// When it is due.
+        wake_at: Time,
+    },
+    /// Takes a process instance from one state to the next (or the same) and notes the step where the state changes.
+    StepProcess {
+        /// The instance; must be in the state `from` and running.
+        id: i64,
+        /// The state it was read in.
+        from: String,
+        /// The state it goes on from.
+        to: String,
+        /// When it is due again; none ends it.
+        wake_at: Option<Time>,
+        /// What happened, in a sentence.
+        note: Option<String>,
+    },
+    /// Notes that a step failed: attempts count up, and it is due again later.
+    FailProcess {
+        /// The instance.
+        id: i64,
+        /// What went wrong.
+        error: String,
+        /// When to try again.
+        wake_at: Time,
+    },
+    /// Makes a running instance due no later than a moment; does nothing where none runs.
+    WakeProcess {
+        /// The registered process.
+        name: String,
+        /// What it is about; all instances of the process where it says nothing.
+        subject: Option<String>,
+        /// The moment.
+        at: Time,
+    },
+    /// Marks an action of the outbox as carried out.
+    FinishOutbox {
+        /// Its number.
+        id: i64,
+    },
+    /// Notes that an action of the outbox could not be carried out.
+    FailOutbox {
+        /// Its number.
+        id: i64,
     },
     /// Records a review and starts its entity's counter anew.
     RecordReview(Review),

@@ -4,6 +4,7 @@
 
 use axum::http::StatusCode;
 use uplift_runner::Overloaded;
+use uplift_runner::control::ControlError;
 use uplift_store::StoreError;
 use uplift_store::writes::RefusalReason;
 
@@ -68,6 +69,10 @@ codes! {
     TooManyRejected UNPROCESSABLE_ENTITY "too many events were rejected" "Correct the events as the list says, and send all of it again.",
     /// It breaks a rule.
     InvalidValue UNPROCESSABLE_ENTITY "not acceptable" "Correct what the detail names.",
+    /// An edit that cannot be made.
+    InvalidEdit UNPROCESSABLE_ENTITY "an edit cannot be made" "Correct the edit that the detail names by its place.",
+    /// A setting out of its range, or of another name.
+    InvalidSetting UNPROCESSABLE_ENTITY "not a setting or out of its range" "Correct the setting that the detail names; /api/improvements/config lists them.",
     /// The queue is full.
     Overloaded TOO_MANY_REQUESTS "too many events are waiting" "Send it again after the seconds that Retry-After names.",
     /// The Host header.
@@ -78,8 +83,12 @@ codes! {
     VersionConflict CONFLICT "changed meanwhile" "Read it again and decide anew.",
     /// The lease is gone.
     StaleLease CONFLICT "the lease is gone" "Try again: another worker has taken over.",
-    /// It is closed already.
-    NotOpen CONFLICT "not open" "Nothing is left to do: it has been completed or dismissed.",
+    /// It is closed already, or being worked on.
+    NotOpen CONFLICT "not open" "Nothing is left to do: it has been completed or dismissed, or is being worked on.",
+    /// Something else is under way.
+    Occupied CONFLICT "occupied" "Wait for the end of what the detail names, or end it.",
+    /// An improvement that is not where the action makes sense.
+    WrongStatus CONFLICT "not in this status" "Do what the detail says, or look at the improvement again.",
     /// Full disk.
     DiskFull SERVICE_UNAVAILABLE "the disk is full" "Free some space; nothing that was acknowledged is lost.",
     /// Locked database.
@@ -120,12 +129,16 @@ impl ErrorCode {
             Self::AllRejected => "all_rejected",
             Self::TooManyRejected => "too_many_rejected",
             Self::InvalidValue => "invalid_value",
+            Self::InvalidEdit => "invalid_edit",
+            Self::InvalidSetting => "invalid_setting",
             Self::Overloaded => "overloaded",
             Self::HostNotAllowed => "host_not_allowed",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::VersionConflict => "version_conflict",
             Self::StaleLease => "stale_lease",
             Self::NotOpen => "not_open",
+            Self::Occupied => "occupied",
+            Self::WrongStatus => "wrong_status",
             Self::DiskFull => "disk_full",
             Self::StoreBusy => "store_busy",
             Self::StoreReadOnly => "store_read_only",
@@ -166,6 +179,9 @@ pub enum WebError {
     /// The queue is full.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
+    /// An action of a person cannot be carried out.
+    #[error(transparent)]
+    Control(ControlError),
     /// A parameter that cannot be read.
     #[error("parameter `{name}`: {reason}")]
     Parameter {
@@ -200,6 +216,7 @@ impl WebError {
         match self {
             Self::Store(error) => store_code(error),
             Self::Overloaded(_) => ErrorCode::Overloaded,
+            Self::Control(error) => control_code(error),
             Self::Parameter { .. } => ErrorCode::InvalidParameter,
             Self::Other { code, .. } => *code,
         }
@@ -224,6 +241,26 @@ impl WebError {
     }
 }
 
+impl From<ControlError> for WebError {
+    fn from(error: ControlError) -> Self {
+        match error {
+            // One way to say it, whichever way it came.
+            ControlError::Store(error) => Self::Store(error),
+            error => Self::Control(error),
+        }
+    }
+}
+
+const fn control_code(error: &ControlError) -> ErrorCode {
+    match error {
+        ControlError::Store(error) => store_code(error),
+        ControlError::WrongStatus { .. } => ErrorCode::WrongStatus,
+        ControlError::Edit(_) => ErrorCode::InvalidEdit,
+        ControlError::Policy(_) => ErrorCode::InvalidSetting,
+        ControlError::Invalid { .. } => ErrorCode::InvalidValue,
+    }
+}
+
 const fn store_code(error: &StoreError) -> ErrorCode {
     match error {
         StoreError::NotFound { .. } => ErrorCode::NotFound,
@@ -231,6 +268,7 @@ const fn store_code(error: &StoreError) -> ErrorCode {
         StoreError::VersionConflict { .. } => ErrorCode::VersionConflict,
         StoreError::StaleLease { .. } => ErrorCode::StaleLease,
         StoreError::NotOpen { .. } => ErrorCode::NotOpen,
+        StoreError::Occupied { .. } => ErrorCode::Occupied,
         StoreError::Invalid { .. } => ErrorCode::InvalidValue,
         StoreError::BadCursor { .. } => ErrorCode::BadCursor,
         StoreError::DiskFull { .. } => ErrorCode::DiskFull,

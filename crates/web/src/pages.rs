@@ -34,9 +34,11 @@ pages! {
     "id_conflict",
     "internal_error",
     "invalid_body",
+    "invalid_edit",
     "invalid_encoding",
     "invalid_name",
     "invalid_parameter",
+    "invalid_setting",
     "invalid_time",
     "invalid_value",
     "malformed_array",
@@ -49,6 +51,7 @@ pages! {
     "not_open",
     "not_ready",
     "number_out_of_range",
+    "occupied",
     "origin_not_allowed",
     "overloaded",
     "reserved_event_type",
@@ -70,6 +73,7 @@ pages! {
     "unsupported_encoding",
     "value_too_long",
     "version_conflict",
+    "wrong_status",
     "wrong_type",
 }
 

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
 use uplift_runner::Engine;
 
 use crate::guard::AllowedHosts;
+
+/// Clients that may listen to changes at the same time.
+const MAX_LISTENERS: usize = 1_000;
 
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
@@ -13,6 +17,8 @@ pub struct AppState {
     pub(crate) engine: Engine,
     pub(crate) prometheus: PrometheusHandle,
     pub(crate) allowed: Arc<AllowedHosts>,
+    /// Places for those who listen to changes.
+    pub(crate) listeners: Arc<Semaphore>,
 }
 
 impl AppState {
@@ -24,6 +30,7 @@ impl AppState {
         prometheus: PrometheusHandle,
         allowed_hosts: impl IntoIterator<Item = S>,
     ) -> Self {
-        Self { engine, prometheus, allowed: Arc::new(AllowedHosts::new(allowed_hosts)) }
+        let listeners = Arc::new(Semaphore::new(MAX_LISTENERS));
+        Self { engine, prometheus, allowed: Arc::new(AllowedHosts::new(allowed_hosts)), listeners }
     }
 }

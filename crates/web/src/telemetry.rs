@@ -1,6 +1,6 @@
 //! What is counted.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
@@ -16,11 +16,18 @@ const EVENTS: &str = "uplift_events_total";
 /// Events that wait for the writer.
 const QUEUED: &str = "uplift_intake_queued_events";
 
+/// Configurations that were resolved, by reason.
+const RESOLVES: &str = "uplift_resolves_total";
+/// How long that took.
+const RESOLVE_SECONDS: &str = "uplift_resolve_duration_seconds";
+
 /// Says what the metrics mean, once a recorder is installed.
 pub(crate) fn describe() {
     describe_counter!(REQUESTS, "HTTP requests answered, by method, path and status.");
     describe_histogram!(SECONDS, Unit::Seconds, "Time from a request's headers to the answer's, by method and path.");
     describe_counter!(EVENTS, "Events received, by result: accepted, duplicate or rejected.");
+    describe_counter!(RESOLVES, "Configurations resolved, by reason.");
+    describe_histogram!(RESOLVE_SECONDS, Unit::Seconds, "Time to resolve a configuration and write the answer.");
     describe_gauge!(QUEUED, "Events that were admitted and are not yet stored.");
 }
 
@@ -52,6 +59,12 @@ pub(crate) fn events(accepted: u64, duplicates: u64, rejected: u64) {
     for (result, count) in [("accepted", accepted), ("duplicate", duplicates), ("rejected", rejected)] {
         counter!(EVENTS, "result" => result).increment(count);
     }
+}
+
+/// Counts a configuration that was resolved.
+pub(crate) fn resolved(reason: &'static str, took: Duration) {
+    counter!(RESOLVES, "reason" => reason).increment(1);
+    histogram!(RESOLVE_SECONDS).record(took.as_secs_f64());
 }
 
 /// Notes how many events wait.

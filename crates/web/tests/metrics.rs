@@ -16,6 +16,8 @@ async fn requests_are_counted_by_route_and_events_by_result() {
     let server = Server::measured(store, Policy::default(), handle);
     server.post_events(format!("{}{{}}\n", lines(3))).await;
     server.post_events(lines(2)).await;
+    server.get("/api/resolve/agent/researcher?defaults=%7B%7D").await;
+    server.get("/api/resolve/agent/researcher").await;
     server.get("/api/tasks/a").await;
     server.get("/api/tasks/b").await;
     server.get("/nothing/one").await;
@@ -29,6 +31,8 @@ async fn requests_are_counted_by_route_and_events_by_result() {
         r#"uplift_http_requests_total{method="GET",path="/api/tasks/{task_id}",status="404"} 2"#,
         r#"uplift_http_requests_total{method="GET",path="unmatched",status="404"} 1"#,
         r#"uplift_http_requests_total{method="other",path="unmatched",status="404"} 1"#,
+        r#"uplift_resolves_total{reason="no_trial"} 2"#,
+        "uplift_resolve_duration_seconds_count 2",
         "uplift_intake_queued_events 0",
     ] {
         assert!(metrics.lines().any(|shown| shown == line), "{line}\n{metrics}");

@@ -17,6 +17,7 @@ struct Bench {
 const BENCHES: &[Bench] = &[
     Bench { name: "intake", about: "events a second from request to disk", subcommand: "bench-intake" },
     Bench { name: "decide", about: "looks at trials a second", subcommand: "bench-decide" },
+    Bench { name: "resolve", about: "configurations resolved a second", subcommand: "bench-resolve" },
     Bench { name: "engine", about: "ticks of the whole loop a second", subcommand: "bench-engine" },
 ];
 
@@ -26,6 +27,7 @@ the name are handed on. Without a name, lists what there is.
 
   intake    events a second from request to disk
   decide    looks at trials a second
+  resolve   configurations resolved a second
   engine    ticks of the whole loop a second";
 
 pub(crate) fn run(root: &Path, args: &[String]) -> anyhow::Result<Status> {

@@ -2,8 +2,10 @@
 //! only after the fsync; then the same rows by bare inserts into the same tables, to compare with.
 
 mod bare;
+pub(crate) mod engine;
 mod load;
 mod records;
+pub(crate) mod resolve;
 mod server;
 
 use std::path::PathBuf;

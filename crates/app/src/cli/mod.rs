@@ -1,22 +1,37 @@
 //! The commands: one file each, with its arguments and a `run`.
 
 mod alerts;
+mod apply;
+mod approve;
 mod bench_decide;
+mod bench_engine;
 mod bench_intake;
+mod bench_resolve;
+mod cancel;
+mod chaos;
 mod config;
 mod demo;
+mod diff;
 mod entities;
 mod events;
+mod export;
 mod import;
+mod improvements;
 mod judge;
 mod log;
 mod opportunities;
+mod pause;
+mod reject;
+mod resume;
 mod reviews;
+mod rollback;
 mod serve;
 mod show;
 mod simulate;
 mod status;
 mod tasks;
+mod trigger;
+mod try_change;
 
 use std::process::ExitCode;
 
@@ -62,6 +77,31 @@ commands! {
     Status => status,
     /// What could be better, and why we think so
     Opportunities => opportunities,
+    /// What is being tried, and what came of it
+    Improvements => improvements,
+    /// Try a change of your own, from a file
+    #[command(name = "try")]
+    Try => try_change,
+    /// Ask for an improvement in words
+    Trigger => trigger,
+    /// Say yes to an improvement that waits
+    Approve => approve,
+    /// Say no to an improvement that waits
+    Reject => reject,
+    /// Call an improvement off, before or during its trial
+    Cancel => cancel,
+    /// Take a change back
+    Rollback => rollback,
+    /// Let no trial start
+    Pause => pause,
+    /// Let trials start again
+    Resume => resume,
+    /// Put files in place, merged with what was kept
+    Apply => apply,
+    /// Give back what is in place, as files
+    Export => export,
+    /// What an improvement changes, or what was kept
+    Diff => diff,
     /// Agents, tools, contexts and processes
     Entities => entities,
     /// What agents did
@@ -76,14 +116,23 @@ commands! {
     Judge => judge,
     /// How often decisions are right, by simulation
     Simulate => simulate,
-    /// The settings in force
+    /// The settings: show them, or change the engine's
     Config => config,
     /// Measure how fast a trial is looked at
     #[command(hide = true)]
     BenchDecide => bench_decide,
+    /// Measure what running trials cost
+    #[command(hide = true)]
+    BenchEngine => bench_engine,
     /// Measure intake over HTTP against bare inserts
     #[command(hide = true)]
     BenchIntake => bench_intake,
+    /// Measure how fast configurations are resolved
+    #[command(hide = true)]
+    BenchResolve => bench_resolve,
+    /// Crashes, jumping clocks and bad input, against what must always hold
+    #[command(hide = true)]
+    Chaos => chaos,
 }
 
 /// Parses the command line and runs what it asks for.

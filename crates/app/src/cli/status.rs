@@ -80,9 +80,18 @@ fn show(status: &Value, style: Style) -> String {
             ),
         ),
         ("rollback rate", numeric(metrics, "rollback_rate", percent)),
-        ("mode", text(status, "mode")),
+        ("mode", mode(status)),
     ]));
     shown
+}
+
+fn mode(status: &Value) -> String {
+    let mode = text(status, "mode");
+    if status["paused"].as_bool() == Some(true) {
+        format!("{mode}, paused: no trial starts until `uplift resume`")
+    } else {
+        mode
+    }
 }
 
 #[cfg(test)]
@@ -93,7 +102,7 @@ mod tests {
     #[test]
     fn the_main_numbers_are_shown() {
         let status = json!({
-            "mode": "auto", "active_alerts": 1,
+            "mode": "auto", "paused": true, "active_alerts": 1,
             "health": {"status": "needs_attention", "score": 85.0, "factors": [
                 {"name": "alerts", "value": 1.0, "effect": -15.0, "explanation": "1 kind of alert holds"}]},
             "counts": {"events": 10652, "tasks": 465, "tasks_succeeded": 275, "tasks_failed": 190, "agents": 1, "tools": 15,
@@ -106,6 +115,7 @@ mod tests {
             " -15.0  1 kind",
             "465: 275 succeeded, 190 failed, 0 without",
             "1 agent, 15 tools",
+            "auto, paused",
         ] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }

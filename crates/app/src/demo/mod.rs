@@ -1,105 +1,219 @@
-//! A recorded past with flaws planted in it, and what is found of them.
+//! A fleet at work, with flaws planted in it and harm proposed to it, and what becomes of all that.
+//!
+//! Server and fleet are in one process and talk over HTTP. Time is virtual: it moves on in steps, and everything that
+//! is due is done before the next one, so a seed gives the same run at any speed.
+//!
+//! In reading order:
+//!
+//! - [`policy`]: what the demo obeys.
+//! - [`world`]: the fleet at work.
+//! - [`story`]: what happens, told as it happens.
+//! - [`score`]: what became of everything, against the truth; [`show`]: the same for people.
 
-mod compare;
+mod policy;
+mod score;
 mod show;
+mod story;
+mod world;
 
+use std::future::IntoFuture;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use serde::Serialize;
+use tokio::net::TcpListener;
+use uplift_model::Time;
 use uplift_model::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
-use uplift_runner::{Engine, watch};
-use uplift_sim::sample::{Sample, SampleConfig, generate};
-use uplift_store::PageRequest;
+use uplift_runner::clock::ManualClock;
+use uplift_runner::{Engine, processes, watch};
+use uplift_sim::fleet::planted::{Harm, harms};
+use uplift_sim::fleet::traffic::{self, Traffic};
+use uplift_store::sqlite::SqliteStore;
 
-pub(crate) use compare::{Comparison, compare};
+pub(crate) use score::Score;
 pub(crate) use show::render;
 
-use crate::database::{Writable, lock_for, make_folder};
+use crate::database::{lock_for, make_folder};
 use crate::import::{self, Tally, Teller};
 use crate::lock::Holder;
+use crate::text::{Style, count};
+use story::Story;
+use world::World;
 
-/// The hour of the day at which the recorded past ends. Always the same, so that a seed gives the same past on any
-/// day, only moved.
-const LAST_HOUR: i64 = 18;
+/// When the demo begins, microseconds since the Unix epoch: Thursday, 1 January 2026, 06:00 UTC, and a moment, so that
+/// a step ends after the look of its time. Always the same, because which task is in which arm depends on it.
+const START_US: i64 = 1_767_247_200_000_000 + MOMENT_US;
+const MOMENT_US: i64 = 20_000_000;
+/// Days of history.
+const PAST_DAYS: i64 = 7;
+/// How far time moves on at once.
+const STEP_US: i64 = 10 * 60_000_000;
+/// A step's first tasks begin this long after it, because a trial begins a little after it was decided on.
+const LEAD_US: i64 = 3_000_000;
+/// How often detection has its turn.
+const DETECT_EVERY_US: i64 = 3 * MICROS_PER_HOUR;
+/// When the first harmful change is proposed, and how long after it each further one.
+const PROPOSE_US: (i64, i64) = (MICROS_PER_HOUR / 2, MICROS_PER_HOUR / 3);
+
+/// How fast time passes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Pace {
+    /// As fast as it can be worked out.
+    Max,
+    /// Virtual hours a second, at most.
+    HoursPerSecond(f64),
+}
+
+/// What to play.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Where chance starts from.
+    pub(crate) seed: u64,
+    /// Hours to play after the history.
+    pub(crate) hours: f64,
+    /// How fast.
+    pub(crate) pace: Pace,
+    /// Tell nothing on the way.
+    pub(crate) silent: bool,
+    /// Where it is kept.
+    pub(crate) database: PathBuf,
+}
 
 /// What the demo came to.
 #[derive(Debug, Serialize)]
 pub(crate) struct Outcome {
-    /// The seed of the past.
+    /// Where chance started from.
     pub(crate) seed: u64,
+    /// Hours played.
+    pub(crate) hours: f64,
+    /// Tasks, those of the history included.
+    pub(crate) tasks: i64,
+    /// Events, those of the history included.
+    pub(crate) events: u64,
+    /// Seconds it took.
+    pub(crate) seconds: f64,
     /// Where it is kept.
     pub(crate) database: PathBuf,
-    /// Events of the past.
-    pub(crate) events: u64,
-    /// Tasks of the past.
-    pub(crate) tasks: i64,
-    /// Days it covers.
-    pub(crate) days: u32,
-    /// Seconds to store it.
-    pub(crate) import_s: f64,
-    /// Seconds to find what is in it.
-    pub(crate) detect_s: f64,
-    /// Reviews held meanwhile.
-    pub(crate) reviews: u64,
-    /// Planted and found, side by side.
+    /// What became of everything.
     #[serde(flatten)]
-    pub(crate) comparison: Comparison,
+    pub(crate) score: Score,
 }
 
-/// Generates, imports, detects and compares.
-pub(crate) async fn play(seed: u64, database: &Path) -> anyhow::Result<Outcome> {
-    make_folder(database)?;
-    let lock = lock_for(database, &Holder::this_process(None))?;
-    let store = Writable::open(database, uplift_model::Policy::default(), lock)?;
-    let outcome = play_in(&store.engine, seed, database).await;
+/// Plays the demo.
+pub(crate) async fn play(options: &Options, style: Style) -> anyhow::Result<Outcome> {
+    let began = Instant::now();
+    make_folder(&options.database)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on the loopback interface")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let lock = lock_for(&options.database, &Holder::this_process(Some(url.clone())))?;
+    let store = Arc::new(SqliteStore::open(&options.database)?);
+    let clock = Arc::new(ManualClock::at(Time::from_micros(START_US)));
+    let engine = Engine::new(store.clone(), policy::policy(), clock.clone());
+    let server = tokio::spawn(axum::serve(listener, crate::serve::router(engine.clone())).into_future());
+    let mut stage =
+        Stage { world: World::new(url.clone())?, story: Story::new(START_US, style, options.silent), engine, clock };
+    let played = stage.play(options, &url).await;
+    server.abort();
+    let finished = match played {
+        Ok(history) => stage.finish(options, history, began).await,
+        Err(error) => Err(error),
+    };
     store.close().await;
-    outcome
+    drop(lock);
+    finished
 }
 
-async fn play_in(engine: &Engine, seed: u64, database: &Path) -> anyhow::Result<Outcome> {
-    let config = SampleConfig::new(seed, last_moment(engine.now().micros()));
-    let sample = generate(&config);
-    watch::prepare(engine).await?;
-    let began = Instant::now();
-    let tally = import_sample(engine, &sample).await?;
-    let import_s = began.elapsed().as_secs_f64();
-    let began = Instant::now();
-    let report = watch::settle(engine).await?;
-    let detect_s = began.elapsed().as_secs_f64();
-    let found =
-        engine.store().opportunities(uplift_store::rows::OpportunityFilter::default(), everything()).await?.items;
-    let counts = engine.store().counts().await?;
-    Ok(Outcome {
-        seed,
-        database: database.to_owned(),
-        events: tally.accepted,
-        tasks: counts.tasks,
-        days: config.days,
-        import_s,
-        detect_s,
-        reviews: report.reviews,
-        comparison: compare(&sample, &found),
-    })
+/// Everything that takes part.
+struct Stage {
+    engine: Engine,
+    clock: Arc<ManualClock>,
+    world: World,
+    story: Story,
 }
 
-fn everything() -> PageRequest {
-    PageRequest::first(uplift_store::page::MAX_PAGE)
+impl Stage {
+    async fn play(&mut self, options: &Options, url: &str) -> anyhow::Result<Tally> {
+        watch::prepare(&self.engine).await?;
+        self.story.say(&format!(
+            "Ten agents, a week of their history (seed {}), and then {:.0} hours at work.",
+            options.seed, options.hours
+        ))?;
+        self.story.say(&policy::in_words(&self.engine.policy()))?;
+        self.story.say(&format!("The server is at {url}.\n"))?;
+        let history = import_past(&self.engine, options.seed).await?;
+        self.world.introduce().await?;
+        watch::settle(&self.engine).await?;
+        self.story.say(&format!("{} events of history are in.", count(history.accepted as i64)))?;
+        self.story.tell(&self.engine).await?;
+        self.live(options).await?;
+        Ok(history)
+    }
+
+    /// Hour after hour, in small steps.
+    async fn live(&mut self, options: &Options) -> anyhow::Result<()> {
+        let end_us = START_US + (options.hours * MICROS_PER_HOUR as f64) as i64;
+        let mut traffic = Traffic::new(options.seed.wrapping_add(1), START_US);
+        let mut harms = harms().into_iter().enumerate().map(due).peekable();
+        let mut detect_us = START_US + DETECT_EVERY_US;
+        let began = Instant::now();
+        let mut now_us = START_US;
+        while now_us < end_us {
+            let next_us = (now_us + STEP_US).min(end_us);
+            self.clock.set(Time::from_micros(now_us + LEAD_US));
+            self.world.work(traffic.until(next_us), now_us + LEAD_US).await?;
+            now_us = next_us;
+            self.clock.set(Time::from_micros(now_us));
+            self.world.report(now_us).await?;
+            while let Some((_, harm)) = harms.next_if(|(due_us, _)| *due_us <= now_us) {
+                self.world.propose(&harm).await?;
+            }
+            if now_us >= detect_us {
+                watch::settle(&self.engine).await?;
+                detect_us += DETECT_EVERY_US;
+            }
+            processes::tick(&self.engine).await?;
+            self.story.tell(&self.engine).await?;
+            if let Pace::HoursPerSecond(pace) = options.pace {
+                let hours = (now_us - START_US) as f64 / MICROS_PER_HOUR as f64;
+                let due = Duration::from_secs_f64(hours / pace);
+                tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, options: &Options, history: Tally, began: Instant) -> anyhow::Result<Outcome> {
+        let score = score::score(&self.engine, self.world.processes()).await?;
+        Ok(Outcome {
+            seed: options.seed,
+            hours: options.hours,
+            tasks: self.engine.store().counts().await?.tasks,
+            events: history.accepted + self.world.events,
+            seconds: began.elapsed().as_secs_f64(),
+            database: options.database.clone(),
+            score,
+        })
+    }
 }
 
-/// The latest moment before `now_us` at which the past can end.
-fn last_moment(now_us: i64) -> i64 {
-    let offset = LAST_HOUR * MICROS_PER_HOUR;
-    (now_us - offset).div_euclid(MICROS_PER_DAY) * MICROS_PER_DAY + offset
+/// A harmful change with the moment at which it is proposed.
+fn due((place, harm): (usize, Harm)) -> (i64, Harm) {
+    let (first, each) = PROPOSE_US;
+    (START_US + first + each * place as i64, harm)
 }
 
-/// Takes the sample in as if it came from a file: the same reader, the same checks.
-async fn import_sample(engine: &Engine, sample: &Sample) -> anyhow::Result<Tally> {
-    let text = sample.lines.join("\n");
+/// Takes the past in as if it came from a file: the same reader, the same checks.
+async fn import_past(engine: &Engine, seed: u64) -> anyhow::Result<Tally> {
+    let lines: Vec<String> = traffic::past(seed, START_US - PAST_DAYS * MICROS_PER_DAY, START_US)
+        .iter()
+        .map(uplift_sim::fleet::Record::line)
+        .collect();
     let mut teller = Teller::new(indicatif::ProgressBar::hidden());
-    let bytes: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(text.into_bytes()));
-    import::import_bytes(engine, "the sample", bytes, None, &mut teller).await?;
+    let bytes: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(lines.join("\n").into_bytes()));
+    import::import_bytes(engine, "the past", bytes, None, &mut teller).await?;
     teller.finish();
     Ok(teller.tally)
 }
@@ -109,16 +223,10 @@ pub(crate) fn own_folder() -> anyhow::Result<PathBuf> {
     Ok(tempfile::Builder::new().prefix("uplift-demo-").tempdir()?.keep().join("uplift.db"))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_past_ends_at_the_same_hour_every_day() {
-        let day = 20_000 * MICROS_PER_DAY;
-        let evening = LAST_HOUR * MICROS_PER_HOUR;
-        assert_eq!(last_moment(day + evening), day + evening);
-        assert_eq!(last_moment(day + evening - 1), day + evening - MICROS_PER_DAY);
-        assert_eq!(last_moment(day + evening + 5), day + evening);
+/// Removes a folder that [`own_folder`] made.
+pub(crate) fn remove(database: &Path) {
+    if let Some(folder) = database.parent() {
+        // What cannot be removed from a temporary folder is removed with it.
+        let _ = std::fs::remove_dir_all(folder);
     }
 }

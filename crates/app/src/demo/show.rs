@@ -1,64 +1,128 @@
-//! The demo's outcome for people.
+//! The score for people.
+
+use uplift_sim::fleet::truth::{Means, Truth};
 
 use super::Outcome;
-use crate::text::{Column, Style, Table, clean, clip, count, put};
+use super::score::Ended;
+use super::story::in_words;
+use crate::text::{Column, Style, Table, count, duration_ms, percent, put};
 
-/// What was planted and found, and how to look further.
+/// What was planted and what became of it, what else was tried, and how to look further.
 pub(crate) fn render(outcome: &Outcome, style: Style) -> String {
-    let comparison = &outcome.comparison;
-    let mut text = format!(
-        "\n{}\n\n  {} tasks, {} events over {} days (seed {}), stored in {:.1} s, searched in {:.1} s, {} reviews held\n\n",
-        style.bold("The recorded past of four agents, with flaws planted in it"),
+    let score = &outcome.score;
+    let mut text = format!("\n{}\n\n", style.bold("What was planted, and what became of it"));
+    let mut table = Table::new([
+        Column::text("", 1),
+        Column::text("AGENT", 12),
+        Column::text("TYPE", 20),
+        Column::text("TRUTH", 8),
+        Column::text("OUTCOME", 11),
+        Column::text("WHAT", 200),
+    ]);
+    for planted in &score.planted {
+        let right =
+            matches!((planted.truth, planted.outcome), (Truth::Helpful, "kept") | (Truth::Harmful, "rolled_back"));
+        let open = matches!(planted.outcome, "undecided" | "untried");
+        let mark = if right {
+            "✓"
+        } else if open {
+            "·"
+        } else {
+            "✗"
+        };
+        table.row([
+            mark.to_owned(),
+            planted.agent.to_owned(),
+            planted.improvement_type.to_string(),
+            word(planted.truth).to_owned(),
+            planted.outcome.replace('_', " "),
+            planted.what.to_owned(),
+        ]);
+    }
+    text.push_str(&table.render(style));
+    text.push_str(&others(outcome, style));
+    text.push_str(&fleet(&score.fleet_before, &score.fleet_after, style));
+    let wrong = format!("{} wrong", score.wrong.len());
+    let said = format!(
+        "{} kept, {} taken back for harm, {} undecided; {} of {} flaws mended; ",
+        score.kept.len(),
+        score.rolled_back.len(),
+        score.undecided.len(),
+        score.fixed,
+        score.planted.iter().filter(|planted| planted.kind == "flaw").count(),
+    );
+    let wrong = if score.wrong.is_empty() { style.good(&wrong) } else { style.bad(&wrong) };
+    put!(&mut text, "\n{}{wrong}\n", style.bold(&said));
+    put!(
+        &mut text,
+        "{} tasks, {} events, of which a week of history; seed {}, {:.1} hours played in {:.1} s\n",
         count(outcome.tasks),
         count(outcome.events as i64),
-        outcome.days,
         outcome.seed,
-        outcome.import_s,
-        outcome.detect_s,
-        outcome.reviews,
+        outcome.hours,
+        outcome.seconds
     );
-    text.push_str(&style.bold("What was planted, and what was found"));
-    text.push('\n');
-    for flaw in &comparison.planted {
-        let mark = if flaw.found { style.good("found    ") } else { style.bad("not found") };
-        put!(&mut text, "\n  {mark}  {}: {}\n", flaw.agent, flaw.planted);
-        if let Some(found) = &flaw.opportunity {
-            let line = format!("#{} {} impact: {}", found.id, found.impact, clean(&found.description));
-            put!(&mut text, "             {}\n", style.dim(&clip(&line, style.width.saturating_sub(13))));
-        }
-    }
-    text.push('\n');
-    for healthy in &comparison.healthy {
-        let mark = if healthy.opportunities == 0 { style.good("healthy  ") } else { style.bad("suspected") };
-        let said = if healthy.opportunities == 0 { "nothing was found" } else { "something was found" };
-        put!(&mut text, "  {mark}  {}: nothing was planted, {said}\n", healthy.agent);
-    }
-    text.push_str(&also_found(outcome, style));
-    let (found, planted) = (comparison.found(), comparison.planted.len());
-    put!(&mut text, "\n{}\n", style.bold(&format!("{found} of {planted} planted flaws found.")));
-    text.push_str(&further(outcome));
+    let database = outcome.database.display();
+    put!(
+        &mut text,
+        "\nLook further:\n  uplift status --database {database}\n  uplift opportunities --database {database}\n  uplift serve \
+         --database {database}\n"
+    );
     text
 }
 
-fn also_found(outcome: &Outcome, style: Style) -> String {
+/// What was tried and is nothing that was planted.
+fn others(outcome: &Outcome, style: Style) -> String {
+    let score = &outcome.score;
+    let planted = |ended: &&Ended| score.planted.iter().any(|planted| planted.improvement == Some(ended.improvement));
     let mut table = Table::new([
         Column::number("  ID"),
-        Column::text("AGENT", 16),
-        Column::text("IMPACT", 6),
-        Column::text("ALSO FOUND", 200),
+        Column::text("AGENT", 12),
+        Column::text("TRUTH", 8),
+        Column::text("OUTCOME", 11),
+        Column::text("ALSO PROPOSED", 200),
     ]);
-    for found in &outcome.comparison.also_found {
-        table.row([found.id.to_string(), found.agent.clone(), found.impact.to_string(), found.description.clone()]);
+    let lists = [("kept", &score.kept), ("rolled back", &score.rolled_back), ("undecided", &score.undecided)];
+    for (name, list) in lists {
+        for ended in list.iter().filter(|ended| !planted(ended)) {
+            table.row([
+                ended.improvement.to_string(),
+                ended.agent.clone(),
+                word(ended.truth).to_owned(),
+                name.to_owned(),
+                in_words(&ended.edits),
+            ]);
+        }
     }
     if table.is_empty() { String::new() } else { format!("\n{}", table.render(style)) }
 }
 
-fn further(outcome: &Outcome) -> String {
-    let database = outcome.database.display();
-    let first =
-        outcome.comparison.planted.iter().find_map(|flaw| flaw.opportunity.as_ref()).map_or(1, |found| found.id);
-    format!(
-        "\nLook further:\n  uplift opportunities --database {database}\n  uplift opportunities show {first} --database \
-         {database}\n  uplift tasks --errors --database {database}\n  uplift serve --database {database}\n"
-    )
+fn fleet(before: &Means, after: &Means, style: Style) -> String {
+    let mut table = Table::new([
+        Column::text("THE FLEET, A TASK", 20),
+        Column::number("SUCCESS"),
+        Column::number("ERRORS"),
+        Column::number("DURATION"),
+        Column::number("TOKENS"),
+        Column::number("COST"),
+    ]);
+    for (name, means) in [("before", before), ("now", after)] {
+        table.row([
+            name.to_owned(),
+            percent(means.success),
+            percent(means.errors),
+            duration_ms(means.duration_ms),
+            format!("{:.0}", means.tokens),
+            format!("${:.4}", means.cost_usd),
+        ]);
+    }
+    format!("\n{}", table.render(style))
+}
+
+const fn word(truth: Truth) -> &'static str {
+    match truth {
+        Truth::Helpful => "helpful",
+        Truth::Harmful => "harmful",
+        Truth::Neutral => "neutral",
+    }
 }

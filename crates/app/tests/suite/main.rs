@@ -6,6 +6,7 @@
     reason = "all of it is a test: what is unexpected should stop it"
 )]
 
+mod control;
 mod demo;
 mod http;
 mod import;

@@ -2,8 +2,9 @@
 //!
 //! Rules in the database mark in the transaction that stores the events: [`errors`] and [`degradation`] confirm
 //! those marks with evidence and impact, or withdraw them. The others look at a window of an entity's latest tasks
-//! ([`waste`], [`patterns`], [`review`]), at what was decided ([`rollbacks`]), or at the whole ([`alerts`],
-//! [`health`]). What a rule says rests on numbers that come with it; times in it are event times.
+//! ([`waste`], [`patterns`], [`sequences`], [`review`]), at what was decided ([`rollbacks`]), or at the whole
+//! ([`alerts`], [`health`]). What a rule says rests on numbers that come with it; times in it are event times.
+//! [`returns`] tells whether a solved problem is back.
 //!
 //! [`confidence`] and [`fisher`] hold the maths they share.
 
@@ -15,7 +16,9 @@ pub mod fisher;
 pub mod health;
 pub mod input;
 pub mod patterns;
+pub mod returns;
 pub mod review;
 pub mod rollbacks;
+pub mod sequences;
 mod text;
 pub mod waste;

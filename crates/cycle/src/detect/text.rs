@@ -1,5 +1,7 @@
 //! What may be shown to people: names that are plain, masked texts, numbers in words.
 
+use uplift_model::Fingerprint;
+
 /// What stands for a name that may not be shown.
 const MASK: &str = "<*>";
 /// Longest masked text in a sentence, in characters.
@@ -14,6 +16,11 @@ pub(super) fn name(name: &str) -> &str {
 /// Whether a name is an identifier of at most 64 bytes.
 pub(super) fn is_plain(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte))
+}
+
+/// Tools in order, as a fingerprint: their names where all may be shown, else a hash.
+pub(super) fn sequence(names: &[&str]) -> String {
+    if names.iter().all(|name| is_plain(name)) { names.join(" > ") } else { Fingerprint::of(names).to_string() }
 }
 
 /// A masked template as it may be shown. It was masked before it was stored, but other programs write to the

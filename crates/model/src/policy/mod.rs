@@ -1,6 +1,7 @@
 //! Every default in one table. All of it is configurable, and shown by `uplift config show`.
 
 mod detection;
+mod edits;
 mod engine;
 mod intake;
 mod shared;
@@ -9,9 +10,11 @@ pub mod trial;
 use serde::{Deserialize, Serialize};
 
 pub use detection::DetectionPolicy;
+pub use edits::EditPolicy;
 pub use engine::{EnginePolicy, ImprovementConfig, Mode};
 pub use intake::{IntakePolicy, RetentionPolicy};
 
+use crate::metric::DeclaredMetric;
 use crate::review::ReviewSchedule;
 use trial::TrialPolicy;
 
@@ -30,6 +33,10 @@ pub struct Policy {
     /// What trials obey, beside the engine's settings: see [`trial_policy`](Self::trial_policy).
     #[serde(with = "shared")]
     pub trial: TrialPolicy,
+    /// What an improvement may change.
+    pub edits: EditPolicy,
+    /// Feedback scores that take part in trials.
+    pub metrics: Vec<DeclaredMetric>,
     /// Limits on what comes in.
     pub intake: IntakePolicy,
     /// How long what came in is kept.
@@ -77,6 +84,10 @@ impl Policy {
         self.entity.check()?;
         self.detection.check()?;
         self.intake.check()?;
+        self.edits.check()?;
+        for metric in &self.metrics {
+            metric.check()?;
+        }
         let trial = self.trial_policy();
         trial.validate().map_err(|error| PolicyError {
             setting: error.field,
@@ -110,7 +121,7 @@ mod tests {
         assert_eq!(engine["rollback_threshold"], -0.1);
         assert_eq!(engine["max_concurrent_improvements"], 3);
         assert_eq!(engine["cooldown_period"], "6h");
-        let entity = serde_json::to_value(ImprovementConfig::default()).unwrap();
+        let entity = serde_json::to_value(ImprovementConfig::default().effective(&EnginePolicy::default())).unwrap();
         assert_eq!(
             entity,
             serde_json::json!({"auto_improve_enabled": true, "min_confidence_threshold": 0.8,

@@ -4,10 +4,10 @@ use std::f64::consts::TAU;
 
 use uplift_model::OpportunityKind;
 
-use super::dice::Dice;
 use super::log::TaskLog;
 use super::scripts::{coder, planner, researcher, support};
 use super::{Planted, PlantedKind};
+use crate::dice::Dice;
 
 /// The hour of the day, UTC, with the most tasks.
 const PEAK_HOUR: f64 = 14.0;

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use uplift_model::event::{EventKind, Outcome, Source};
 use uplift_model::time::{MICROS_PER_DAY, MICROS_PER_HOUR, Time};
 
-use super::dice::Dice;
 use super::fleet::{Agent, swing};
 use super::record::Record;
+use crate::dice::Dice;
 
 const MODEL: &str = "general-large";
 const USD_PER_TOKEN_IN: f64 = 3e-6;

@@ -11,9 +11,7 @@
 //! - `scripts`: one file an agent: how a task of it goes.
 //! - `log`: a task's events while it is being played.
 //! - `record`: the wire format.
-//! - `dice`: the seeded generator and its distributions.
 
-mod dice;
 mod fleet;
 mod log;
 mod record;
@@ -24,7 +22,8 @@ mod tests;
 use uplift_model::OpportunityKind;
 use uplift_model::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
 
-use dice::Dice;
+use crate::dice::Dice;
+
 use fleet::{Agent, FLEET};
 use log::{Frame, TaskLog};
 use record::Record;

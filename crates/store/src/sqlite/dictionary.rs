@@ -12,6 +12,7 @@ use uplift_model::Time;
 use uplift_model::entity::{EntityKey, EntityName, EntityType};
 use uplift_model::fingerprint::{ErrorTemplate, Fingerprint};
 use uplift_model::policy::ImprovementConfig;
+use uplift_model::trial::AssignmentUnit;
 
 use super::fault::{Fault, corrupt};
 use crate::writes::IntakeBatch;
@@ -64,6 +65,13 @@ pub(super) struct KnownEntity {
     pub(super) config: ImprovementConfig,
 }
 
+/// A running trial as the intake needs it.
+pub(super) struct RunningTrial {
+    pub(super) id: i64,
+    pub(super) unit: AssignmentUnit,
+    pub(super) started_us: i64,
+}
+
 /// The caches.
 pub(super) struct Dictionary {
     names: Cache<String, i64>,
@@ -80,6 +88,10 @@ pub(super) struct Dictionary {
     links_looked_up: bool,
     next_body: Option<i64>,
     next_attributes: Option<i64>,
+    /// Running trials by entity: none where they have not been looked up.
+    trials: Option<Arc<HashMap<EntityKey, RunningTrial>>>,
+    /// The last number that a change of a unit got.
+    unit_seq: Option<i64>,
     pub(super) clock_us: Option<i64>,
 }
 
@@ -98,6 +110,8 @@ impl Default for Dictionary {
             links_looked_up: false,
             next_body: None,
             next_attributes: None,
+            trials: None,
+            unit_seq: None,
             clock_us: None,
         }
     }
@@ -380,5 +394,51 @@ impl Dictionary {
             .execute((number, attributes))?;
         self.attributes.put(hash, number);
         Ok(number)
+    }
+
+    /// The running trials, one an entity.
+    pub(super) fn trials(&mut self, connection: &Connection) -> Result<Arc<HashMap<EntityKey, RunningTrial>>, Fault> {
+        if let Some(trials) = &self.trials {
+            return Ok(Arc::clone(trials));
+        }
+        let mut statement = connection.prepare_cached(
+            "SELECT entity_type, entity_id, trial_id, trial ->> '$.unit', trial ->> '$.started_us' FROM trials
+             WHERE ended_at IS NULL",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut trials = HashMap::new();
+        while let Some(row) = rows.next()? {
+            let entity_type: String = row.get(0)?;
+            let entity_type = entity_type.parse().map_err(|error| corrupt("a trial", error))?;
+            let unit: String = row.get(3)?;
+            let unit = serde_json::from_value(unit.into()).map_err(|error| corrupt("a trial", error))?;
+            let trial = RunningTrial { id: row.get(2)?, unit, started_us: row.get(4)? };
+            trials.insert(EntityKey::new(entity_type, row.get(1)?), trial);
+        }
+        let trials = Arc::new(trials);
+        self.trials = Some(Arc::clone(&trials));
+        Ok(trials)
+    }
+
+    /// Forgets the running trials: one has begun, changed or ended.
+    pub(super) fn forget_trials(&mut self) {
+        self.trials = None;
+    }
+
+    /// The next number for a change of a unit. It never goes back: below it are the numbers of all rows, and the
+    /// cursors of all trials that may get more.
+    pub(super) fn next_unit_seq(&mut self, connection: &Connection) -> Result<i64, Fault> {
+        let last = match self.unit_seq {
+            Some(last) => last,
+            None => connection.query_row(
+                "SELECT coalesce(max(max(t.cursor, coalesce(
+                    (SELECT max(u.seq) FROM trial_units AS u WHERE u.trial_id = t.trial_id), 0))), 0)
+                 FROM trials AS t WHERE t.ended_at IS NULL",
+                [],
+                |row| row.get(0),
+            )?,
+        };
+        self.unit_seq = Some(last + 1);
+        Ok(last + 1)
     }
 }

@@ -14,6 +14,7 @@ use uplift_model::{EntityType, Hour};
 use super::dictionary::{Dictionary, KnownEntity};
 use super::fault::{Fault, corrupt};
 use super::task_row::{self, TaskFold};
+use super::units;
 use crate::writes::{IntakeBatch, IntakeReceipt, Refusal, RefusalReason};
 
 const INSERT: &str = "INSERT INTO event_rows (trace_no, id, ts, kind, entity_type, entity_id, task, tool, outcome,
@@ -39,6 +40,8 @@ struct Sums {
     /// Tasks ended, and the first and latest event, microseconds.
     entities: HashMap<EntityKey, (i64, i64, i64)>,
     touched: BTreeSet<EntityKey>,
+    /// Traces that a task was moved away from.
+    moved: Vec<i64>,
 }
 
 /// Takes a batch in.
@@ -69,6 +72,10 @@ pub(super) fn commit(
         }
     }
     sums.write(connection, batch)?;
+    if !dictionary.trials(connection)?.is_empty() {
+        let traces = sums.tasks.keys().map(|(trace_no, _)| *trace_no).chain(sums.moved.iter().copied()).collect();
+        units::touch(connection, dictionary, &traces)?;
+    }
     receipt.touched = sums.touched.into_iter().collect();
     receipt.refused.sort_by_key(|refusal| refusal.index);
     empty_inbox(connection, batch, &receipt)?;
@@ -261,6 +268,7 @@ impl Sums {
             && let Some(alone) = dictionary.find_trace(connection, environment, task)?
         {
             task_row::move_home(connection, alone, (placed.trace_no, task))?;
+            self.moved.push(alone);
             if let Some(waiting) = self.tasks.remove(&(alone, String::new())) {
                 self.tasks.entry((placed.trace_no, task.to_owned())).or_default().merge(waiting);
             }
@@ -281,6 +289,10 @@ impl Sums {
         let fold =
             TaskFold { delta: TaskDelta::of(event, entity, rule), attributes_no, pseudo: event.is_outside_tasks() };
         self.tasks.entry(home(connection, dictionary, placed)?).or_default().merge(fold);
+        // What Uplift says of an entity is nothing the entity did: it moves no window, counter or rule.
+        if event.kind.is_own() {
+            return Ok(());
+        }
         let hour = event.ts.hour();
         if let Some(operation) = event.operation() {
             let sum = self.operations.entry((entity, operation.to_string(), hour)).or_default();

@@ -25,6 +25,7 @@ migrations![
     "005_add_optional_tools_and_agents",
     "006_add_improvement_history",
     "007_add_self_improvement_context",
+    "008_add_trials",
 ];
 
 /// The schema version this code writes.

@@ -7,6 +7,7 @@
 //! - `writer`: the one thread that writes, many requests to a commit.
 //! - `dictionary`: names, entities and traces as numbers, with caches.
 //! - `intake`, `task_row`: events in, tasks and rollups folded.
+//! - `units`: which traces are units of running trials, kept by the intake.
 //! - `step`, `ties`: what a step of the loop decided.
 //! - `reads`: one file per noun.
 
@@ -19,6 +20,7 @@ mod reads;
 mod step;
 mod task_row;
 mod ties;
+mod units;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -8,13 +8,19 @@
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "these are tests")]
 
+pub mod claims;
 pub mod detection;
 pub mod folding;
+pub mod improvements;
 pub mod intake;
 pub mod lists;
+pub mod processes;
 pub mod reviews;
 pub mod sample;
+pub mod scene;
 pub mod steps;
+pub mod trials;
+pub mod units;
 pub mod windows;
 
 /// Makes a test of every case of the suite. Takes the name of an async function that returns an empty store and a
@@ -81,6 +87,63 @@ macro_rules! store_suite {
                 settings_round_trip,
                 a_commit_is_all_or_nothing,
                 an_empty_store_is_healthy,
+            ],
+            claims: [
+                what_is_claimed_comes_back,
+                what_was_solved_may_come_back,
+                claimable_ones_come_in_order,
+                what_cannot_be_worked_on_is_not_claimable,
+            ],
+            improvements: [
+                an_improvement_is_put_on_record_with_its_process,
+                nonsense_is_not_put_on_record,
+                statuses_follow_each_other,
+                changes_are_made_from_the_latest_version,
+                one_improvement_occupies_an_entity,
+                what_was_looked_at_does_not_change,
+                improvements_are_listed,
+                history_tells_what_became_of_it,
+                track_records_count_the_last_word,
+            ],
+            trials: [
+                a_trial_is_read_back_as_declared,
+                one_trial_runs_on_an_entity,
+                a_trial_needs_what_it_names,
+                stages_follow_each_other,
+                a_look_is_saved_once,
+                a_trial_ends_once,
+                the_last_change_is_the_end_of_a_trial,
+                trials_are_listed,
+                what_is_served_follows_its_changes,
+                pointers_and_defaults_leave_a_trail,
+                pages_cover_what_is_served,
+                a_commit_of_the_loop_is_all_or_nothing,
+            ],
+            units: [
+                a_unit_comes_whole,
+                what_began_before_the_trial_is_left_out,
+                duplicates_touch_nothing,
+                a_judge_finds_the_unit,
+                a_session_is_one_unit,
+                a_trace_goes_over_to_its_session,
+                owners_may_show_late,
+                a_moved_task_leaves_its_unit,
+                nothing_is_lost_between_reading_and_saving,
+                the_numbering_never_goes_back,
+                ended_trials_note_nothing,
+                units_are_forgotten_whole,
+                any_order_gives_the_same_units,
+                the_past_is_made_of_the_same_units,
+                units_come_and_go_with_their_events,
+            ],
+            processes: [
+                one_instance_runs_for_a_subject,
+                due_instances_come_in_order,
+                steps_are_taken_once,
+                failures_are_counted,
+                processes_are_woken,
+                leases_change_hands,
+                actions_wait_in_the_outbox,
             ],
             lists: [
                 pages_cover_entities,

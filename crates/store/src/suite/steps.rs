@@ -164,7 +164,7 @@ pub async fn versions_are_checked(store: Subject) {
     let stored = store.entity(select(EntityType::Agent, "a")).await.unwrap();
     assert_eq!((stored.state, stored.version), (EntityState::Inactive, version + 1));
     let error = store.commit_step(commit.clone()).await.unwrap_err();
-    assert_eq!(error, StoreError::VersionConflict { what: "agent/1".into(), expected: version });
+    assert_eq!(error, StoreError::VersionConflict { what: "agent/1".into(), expected: format!("version {version}") });
     let nobody = vec![(EntityKey::new(EntityType::Agent, 4_711), 1)];
     let commit = StepCommit { expected_versions: nobody, ..commit };
     assert!(matches!(store.commit_step(commit).await, Err(StoreError::NotFound { .. })));

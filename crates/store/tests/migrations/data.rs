@@ -90,6 +90,18 @@ pub(crate) const ROWS: &[(&str, &str)] = &[
         "INSERT INTO improvement_alerts (kind, message, value, threshold, at)
          VALUES ('opportunity_backlog', 'm', 60, 50, 5)",
     ),
+    (
+        "trials",
+        r#"INSERT INTO trials (improvement_id, entity_type, entity_id, base, candidate, trial, cursor, looked_us, state,
+            started_at)
+         VALUES (1, 'agent', 1, printf('%064d', 7), printf('%064d', 7),
+            '{"key":"k","kind":"trial","started_us":5,"unit":"task","comparison":"concurrent","metrics":[],
+              "stages":[{"from_us":5,"share":0.1}],"expected_units":100.5,"baseline":{},"policy":{}}',
+            3, 5, '{"seen":1}', 5)"#,
+    ),
+    ("trial_units", "INSERT INTO trial_units VALUES (1, 1, 'x', 4, 1767225602000000, 0)"),
+    ("trial_looks", "INSERT INTO trial_looks VALUES (1, 5, '{\"n\":1}')"),
+    ("entity_defaults", "INSERT INTO entity_defaults VALUES ('agent', 1, 1, printf('%064d', 7), 5)"),
     ("context_documents", "INSERT INTO context_documents VALUES (1, 'text')"),
 ];
 

@@ -50,7 +50,7 @@ fn tables_views_and_triggers_have_their_names() {
 fn migrations_have_their_names() {
     let names: Vec<&str> = uplift_store::sqlite::MIGRATIONS.iter().map(|(name, _)| *name).collect();
     assert_eq!(
-        names[..7],
+        names[..8],
         [
             "001_add_entity_framework",
             "002_add_event_system",
@@ -59,6 +59,7 @@ fn migrations_have_their_names() {
             "005_add_optional_tools_and_agents",
             "006_add_improvement_history",
             "007_add_self_improvement_context",
+            "008_add_trials",
         ]
     );
 }

@@ -9,8 +9,8 @@ use uplift_store::rows::{EntityFilter, EventFilter, OpportunityFilter, TaskFilte
 use uplift_store::sqlite::SqliteStore;
 use uplift_store::suite::sample::{select, whole};
 use uplift_store::{
-    DetectionReads, EntityReads, EventReads, ImprovementReads, OpportunityReads, PageRequest, ReviewReads,
-    StepCommit, StoreError, SystemReads, TaskReads, Writes,
+    DetectionReads, EntityReads, EventReads, ImprovementReads, OpportunityReads, PageRequest, ProcessReads,
+    ReviewReads, StepCommit, StoreError, SystemReads, TaskReads, TrialReads, Writes,
 };
 
 use crate::data::ROWS;
@@ -64,7 +64,7 @@ async fn improvements_and_decisions_are_read_page_by_page() {
     let rest = PageRequest { limit: 3, cursor: first.next.clone() };
     let second = store.active_improvements(rest).await.unwrap();
     assert_eq!((first.items.len(), second.items.len(), second.next), (3, 2, None));
-    assert_eq!((first.items[0].status, first.items[0].edits.len()), (ImprovementStatus::Testing, 1));
+    assert_eq!((first.items[0].status, first.items[0].proposal.edits.len()), (ImprovementStatus::Testing, 1));
 
     let decisions = store.decisions(Time::from_micros(9)).await.unwrap();
     let shown: Vec<_> = decisions.iter().map(|row| (row.decided_at.micros(), row.rolled_back_for_harm)).collect();
@@ -108,6 +108,17 @@ async fn a_row_that_cannot_be_read_is_reported_and_nothing_breaks() {
         "UPDATE settings SET value = '{'",
         "UPDATE error_groups SET fingerprint = 'not hex'; UPDATE rollup_errors SET fingerprint = 'not hex'",
         "UPDATE revisions SET configuration = '[]'",
+        "UPDATE improvements SET checks = '[1]'",
+        "UPDATE improvements SET comparison = 'guess'",
+        "UPDATE improvement_history SET verdict = '{'",
+        "UPDATE trials SET trial = '{}'",
+        "UPDATE trials SET verdict = '{}'",
+        "UPDATE trials SET state = '{'",
+        "UPDATE trial_looks SET summary = '{'",
+        "UPDATE event_rows SET kind = 7, source = 9",
+        "UPDATE process_instances SET wake_at = 'noon'",
+        "UPDATE process_steps SET at = 'noon'",
+        "UPDATE outbox SET payload = '{'",
     ];
     for damage in damages {
         let (store, connection, _folder) = filled().await;
@@ -130,6 +141,15 @@ async fn a_row_that_cannot_be_read_is_reported_and_nothing_breaks() {
         note(store.alerts(false, whole()).await.err());
         note(store.setting("policy".into()).await.err());
         note(store.revision(revision).await.err());
+        note(store.improvement(1).await.err());
+        note(store.history_of(1).await.err());
+        note(store.trial(1).await.err());
+        note(store.trial_state(1).await.err());
+        note(store.looks(1).await.err());
+        note(store.served(None, whole()).await.err());
+        note(store.changed_units(1, 0, 10).await.err());
+        note(store.processes_of("improvement/1".into()).await.err());
+        note(store.outbox(10).await.err());
         errors.retain(|error| !matches!(error, StoreError::NotFound { .. }));
         assert!(!errors.is_empty(), "{damage} goes unnoticed");
         for error in errors {

@@ -3,15 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
+use uplift_model::entity::Entity;
 use uplift_model::revision::RevisionId;
 use uplift_store::rows::EntityFilter;
 use utoipa::IntoParams;
 
+use super::declare;
 use super::failures::{Failures, Missing};
 use crate::error::WebError;
 use crate::extract::{Params, PathOf, page, parse, parse_flag, selector, text};
 use crate::state::AppState;
-use crate::wire::entity::{Entity, EntityDetail, json};
+use crate::wire::entity::{Entity as Shown, EntityDetail, json};
 use crate::wire::page::Page;
 
 /// Which entities.
@@ -36,12 +38,12 @@ pub(super) struct EntitiesQuery {
 /// Entities by type and id.
 #[utoipa::path(
     get, path = "/api/entities", tag = "entities", operation_id = "list_entities", params(EntitiesQuery),
-    responses((status = 200, body = Page<Entity>), Failures)
+    responses((status = 200, body = Page<Shown>), Failures)
 )]
 pub(super) async fn list(
     State(state): State<AppState>,
     Params(query): Params<EntitiesQuery>,
-) -> Result<Json<Page<Entity>>, WebError> {
+) -> Result<Json<Page<Shown>>, WebError> {
     let page = page(query.limit.as_deref(), query.cursor)?;
     let filter = EntityFilter {
         entity_type: parse("entity_type", query.entity_type.as_deref())?,
@@ -76,13 +78,20 @@ pub(super) async fn one(
     PathOf((entity_type, entity)): PathOf<(String, String)>,
     Params(query): Params<EnvironmentQuery>,
 ) -> Result<Json<EntityDetail>, WebError> {
+    let entity = state.engine.store().entity(selector(&entity_type, entity, query.environment)?).await?;
+    Ok(Json(whole(&state, entity).await?))
+}
+
+/// An entity with everything around it.
+pub(super) async fn whole(state: &AppState, entity: Entity) -> Result<EntityDetail, WebError> {
     let store = state.engine.store();
-    let entity = store.entity(selector(&entity_type, entity, query.environment)?).await?;
     let status = store.entity_status(entity.key).await?.into();
     let relationships = store.relationships(Some(entity.key)).await?.into_iter().map(Into::into).collect();
     let configuration = match &entity.revision {
         Some(id) => Some(json(&store.revision(RevisionId::from_stored(id.as_str())).await?)),
         None => None,
     };
-    Ok(Json(EntityDetail { entity: entity.into(), status, relationships, configuration }))
+    let applied = declare::applied(state, entity.key).await?.as_ref().map(json);
+    let trial = declare::trial_on(state, entity.key).await?;
+    Ok(EntityDetail { entity: entity.into(), status, relationships, configuration, applied, trial })
 }

@@ -30,3 +30,21 @@ pub(super) enum Missing {
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(#[to_schema] Problem),
 }
+
+/// What a route that changes something can answer beside.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "it only describes")]
+pub(super) enum Moved {
+    /// It is not, or no longer, where this can be done; the detail says what can.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(#[to_schema] Problem),
+}
+
+/// What a route that takes a change can answer beside.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "it only describes")]
+pub(super) enum Unacceptable {
+    /// It can be read and breaks a rule; the detail names the edit, the setting or the value.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Unacceptable(#[to_schema] Problem),
+}

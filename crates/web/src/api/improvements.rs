@@ -1,16 +1,32 @@
 //! `/api/improvements/...`: what is being tried, and what came of it.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
+use uplift_model::edit;
+use uplift_model::entity::{Entity, EntityKey};
+use uplift_model::history::HistoryOutcome;
+use uplift_model::improvement::{Improvement as Model, ImprovementStatus};
+use uplift_model::revision::{Configuration, Revision, RevisionId};
+use uplift_store::page::MAX_PAGE;
+use uplift_store::rows::{EntitySelector, HistoryRow, ImprovementFilter, TrialFilter};
+use uplift_store::{PageRequest, Paged};
 use utoipa::IntoParams;
 
 use super::failures::{Failures, Missing};
 use crate::error::WebError;
-use crate::extract::{EntityQuery, Params, PathOf, named_entity, page, selector};
+use crate::extract::{EntityQuery, Params, PathOf, named_entity, page, parse, selector};
 use crate::state::AppState;
-use crate::wire::improvement::{Analytics, Decided, Effectiveness, Improvement};
+use crate::wire::entity::json;
+use crate::wire::improvement::{Analytics, Decided, Effect, Effectiveness, Improvement, ImprovementReport};
 use crate::wire::page::Page;
+use crate::wire::trial::TrialReport;
+
+/// Trials of one improvement that are shown: one, its hold-back, and restarts of it.
+const MAX_TRIALS: u32 = 50;
 
 /// Which page.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -23,6 +39,148 @@ pub(super) struct PageQuery {
     cursor: Option<String>,
 }
 
+/// The entities that a list is about, each read once.
+pub(super) struct Entities<'a> {
+    state: &'a AppState,
+    known: BTreeMap<EntityKey, Entity>,
+}
+
+impl<'a> Entities<'a> {
+    /// None are known yet.
+    pub(super) fn new(state: &'a AppState) -> Self {
+        Self { state, known: BTreeMap::new() }
+    }
+
+    /// The entity of this key.
+    pub(super) async fn get(&mut self, key: EntityKey) -> Result<&Entity, WebError> {
+        match self.known.entry(key) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(entity_of(self.state, key).await?)),
+        }
+    }
+}
+
+/// The entity of this key.
+pub(super) async fn entity_of(state: &AppState, key: EntityKey) -> Result<Entity, WebError> {
+    let selector =
+        EntitySelector { entity_type: key.entity_type, id_or_name: key.entity_id.to_string(), environment: None };
+    Ok(state.engine.store().entity(selector).await?)
+}
+
+async fn with_names(state: &AppState, found: Paged<Model>) -> Result<Json<Page<Improvement>>, WebError> {
+    let mut entities = Entities::new(state);
+    let mut improvements = Vec::with_capacity(found.items.len());
+    for improvement in found.items {
+        let entity = entities.get(improvement.entity).await?;
+        improvements.push(Improvement::of(improvement, entity));
+    }
+    Ok(Json(Page::part(improvements, found.next)))
+}
+
+/// Which improvements.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ImprovementsQuery {
+    /// Only in these statuses, separated by commas, such as `testing,awaiting_approval`.
+    status: Option<String>,
+    /// Only for this opportunity.
+    opportunity: Option<String>,
+    /// Only of this agent: a name or id.
+    agent: Option<String>,
+    /// Only of an entity of this type; with `entity`.
+    entity_type: Option<String>,
+    /// Only of this entity: a name or id.
+    entity: Option<String>,
+    /// The environment, for a name that is in several.
+    environment: Option<String>,
+    /// Most items, from 1 to 1000; 50 where it is missing.
+    limit: Option<String>,
+    /// Where the page before ended.
+    cursor: Option<String>,
+}
+
+/// Improvements, the latest first.
+#[utoipa::path(
+    get, path = "/api/improvements", tag = "improvements", operation_id = "list_improvements",
+    params(ImprovementsQuery), responses((status = 200, body = Page<Improvement>), Failures, Missing)
+)]
+pub(super) async fn list(
+    State(state): State<AppState>,
+    Params(query): Params<ImprovementsQuery>,
+) -> Result<Json<Page<Improvement>>, WebError> {
+    let page = page(query.limit.as_deref(), query.cursor)?;
+    let status = query.status.as_deref().map(|names| names.split(',').map(|name| parse("status", Some(name.trim()))));
+    let status: Vec<Option<ImprovementStatus>> = status.into_iter().flatten().collect::<Result<_, _>>()?;
+    let mut filter = ImprovementFilter {
+        entity: None,
+        status: status.into_iter().flatten().collect(),
+        opportunity_id: parse("opportunity", query.opportunity.as_deref())?,
+    };
+    let ImprovementsQuery { agent, entity_type, entity, environment, .. } = query;
+    filter.entity = named_entity(&state, EntityQuery { agent, entity_type, entity, environment }).await?;
+    with_names(&state, state.engine.store().improvements(filter, page).await?).await
+}
+
+/// Everything about one improvement: what is changed and why, what was checked, tried and decided.
+#[utoipa::path(
+    get, path = "/api/improvements/{id}", tag = "improvements", operation_id = "get_improvement",
+    params(("id" = i64, Path, description = "Its number")),
+    responses((status = 200, body = ImprovementReport), Failures, Missing)
+)]
+pub(super) async fn one(
+    State(state): State<AppState>,
+    PathOf(id): PathOf<i64>,
+) -> Result<Json<ImprovementReport>, WebError> {
+    let store = state.engine.store();
+    let improvement = store.improvement(id).await?;
+    let entity = entity_of(&state, improvement.entity).await?;
+    let opportunity = match improvement.opportunity_id {
+        Some(id) => Some(store.opportunity(id).await?.into()),
+        None => None,
+    };
+    let (base, candidate) = configurations(&state, &improvement, &entity).await?;
+    let filter = TrialFilter { improvement_id: Some(id), ..TrialFilter::default() };
+    let trials = store.trials(filter, PageRequest::first(MAX_TRIALS)).await?.items;
+    let now = state.engine.now();
+    Ok(Json(ImprovementReport {
+        opportunity,
+        checks: json(&improvement.checks),
+        preflight: json(&improvement.preflight),
+        base_configuration: base.as_ref().map(json),
+        candidate_configuration: candidate.as_ref().map(json),
+        trials: trials.iter().map(|record| TrialReport::of(record, &entity, now)).collect(),
+        history: store.history_of(id).await?.into_iter().map(Into::into).collect(),
+        process_instances: store
+            .processes_of(format!("improvement/{id}"))
+            .await?
+            .into_iter()
+            .map(Into::into)
+            .collect(),
+        improvement: Improvement::of(improvement, &entity),
+    }))
+}
+
+/// What an improvement starts from and leads to: as fixed by validation, or as it would be on what is in place.
+async fn configurations(
+    state: &AppState,
+    improvement: &Model,
+    entity: &Entity,
+) -> Result<(Option<Configuration>, Option<Configuration>), WebError> {
+    let store = state.engine.store();
+    let in_place = || entity.revision.clone().map(RevisionId::from_stored);
+    let Some(base) = improvement.base.clone().or_else(in_place) else { return Ok((None, None)) };
+    let base = store.revision(base).await?;
+    let candidate = if let Some(id) = &improvement.candidate {
+        Some(store.revision(id.clone()).await?)
+    } else {
+        let sealed = Revision::seal(base.clone()).ok();
+        let applied = sealed.and_then(|base| edit::apply(&base, &improvement.proposal.edits).ok());
+        applied.map(|candidate| candidate.configuration().clone())
+    };
+    Ok((Some(base), candidate))
+}
+
 /// Improvements that occupy an entity.
 #[utoipa::path(
     get, path = "/api/improvements/active", tag = "improvements", operation_id = "list_active_improvements",
@@ -33,7 +191,7 @@ pub(super) async fn active(
     Params(query): Params<PageQuery>,
 ) -> Result<Json<Page<Improvement>>, WebError> {
     let page = page(query.limit.as_deref(), query.cursor)?;
-    Ok(Json(state.engine.store().active_improvements(page).await?.into()))
+    with_names(&state, state.engine.store().active_improvements(page).await?).await
 }
 
 /// Which decided improvements.
@@ -92,7 +250,7 @@ pub(super) struct EffectivenessQuery {
     cursor: Option<String>,
 }
 
-/// What improvements did for one entity.
+/// What improvements did for one entity; the averages are of its latest 1000 decided ones.
 #[utoipa::path(
     get, path = "/api/improvements/effectiveness/{entity_type}/{entity}", tag = "improvements",
     operation_id = "get_effectiveness",
@@ -112,6 +270,11 @@ pub(super) async fn effectiveness(
     let store = state.engine.store();
     let entity = store.entity(selector(&entity_type, entity, query.environment)?).await?;
     let status = store.entity_status(entity.key).await?.into();
+    let decided = store.history(Some(entity.key), PageRequest::first(MAX_PAGE)).await?.items;
+    let of = |outcome: HistoryOutcome| {
+        Effect::of(decided.iter().filter(|row: &&HistoryRow| row.outcome == outcome.as_str()))
+    };
+    let (kept, rolled_back) = (of(HistoryOutcome::Kept), of(HistoryOutcome::RolledBack));
     let history = store.history(Some(entity.key), page).await?.into();
-    Ok(Json(Effectiveness { entity: entity.into(), status, history }))
+    Ok(Json(Effectiveness { entity: entity.into(), status, kept, rolled_back, history }))
 }

@@ -21,6 +21,7 @@ pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Status>
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         mode: state.engine.policy().engine.mode.as_str(),
+        paused: state.engine.is_paused(),
         now: state.engine.now(),
         health: health.into(),
         active_alerts: counts.alerts_active,

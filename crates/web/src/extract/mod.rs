@@ -1,7 +1,9 @@
 //! Parameters and bodies, with errors that name what is wrong.
 
 mod entity;
+mod optional;
 mod params;
 
 pub(crate) use entity::{EntityQuery, named_entity, selector};
+pub(crate) use optional::OptionalBody;
 pub(crate) use params::{Body, Params, PathOf, page, parse, parse_flag, text};

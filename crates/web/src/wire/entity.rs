@@ -153,4 +153,10 @@ pub(crate) struct EntityDetail {
     /// The configuration it runs; null where none is known.
     #[schema(value_type = Option<Object>)]
     pub(crate) configuration: Option<Value>,
+    /// The configuration that a file or the entity's own code brought along last; null where none did. What differs
+    /// from it was kept here.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) applied: Option<Value>,
+    /// The trial that runs on it (not the watch after a keep); null where none runs.
+    pub(crate) trial: Option<i64>,
 }

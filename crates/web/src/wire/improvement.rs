@@ -3,14 +3,18 @@
 use serde::Serialize;
 use serde_json::Value;
 use uplift_model::Time;
+use uplift_model::entity::Entity as ModelEntity;
 use uplift_model::improvement::Improvement as Model;
 use uplift_store::rows::{AnalyticsRow, HistoryRow};
 use utoipa::ToSchema;
 
 use super::entity::{Entity, EntityStatus, json};
+use super::opportunity::Opportunity;
 use super::page::Page;
+use super::process::Process;
+use super::trial::TrialReport;
 
-/// An improvement under way.
+/// A change to an entity, and how far it has come.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Improvement {
     /// Its number.
@@ -19,15 +23,27 @@ pub(crate) struct Improvement {
     entity_type: &'static str,
     /// Its number within the type.
     entity_id: i64,
+    /// That entity's name.
+    entity_name: String,
+    /// The entity's environment.
+    environment: String,
     /// The opportunity it answers.
     opportunity_id: Option<i64>,
     /// One of the six types.
     improvement_type: &'static str,
     /// `rule`, `llm`, `agent` or `operator`.
     proposed_by: &'static str,
-    /// The edits, in order.
+    /// The rule, the model, the agent or the person.
+    proposer: String,
+    /// The edits, in order; empty where nobody could fill it yet.
     #[schema(value_type = Vec<Object>)]
     edits: Value,
+    /// Processes that come into being with it.
+    #[schema(value_type = Vec<Object>)]
+    processes: Value,
+    /// `concurrent`, or `before_after` for the weaker comparison with the time before.
+    #[schema(value_type = String)]
+    comparison: Value,
     /// The revision they are applied to.
     base: Option<String>,
     /// The revision that comes out.
@@ -36,36 +52,107 @@ pub(crate) struct Improvement {
     rationale: String,
     /// What it is expected to gain.
     expected_impact: String,
+    /// The same as a number, from 0 to 1.
+    expected_gain: f64,
     /// From 0 to 1.
     confidence: f64,
-    /// How far it has come.
+    /// How far it has come: `proposed`, `validated`, `rejected`, `testing`, `deployed`, `rolled_back`,
+    /// `needs_proposal`, `awaiting_approval`, `queued` or `cancelled`.
     status: &'static str,
+    /// Who said yes, where somebody had to.
+    approved_by: Option<String>,
     /// When it was proposed.
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
     /// When it last changed.
     #[schema(value_type = String, format = DateTime)]
     updated_at: Time,
+    /// Counts up with every change.
+    version: i64,
 }
 
-impl From<Model> for Improvement {
-    fn from(improvement: Model) -> Self {
+impl Improvement {
+    /// An improvement of this entity.
+    pub(crate) fn of(improvement: Model, entity: &ModelEntity) -> Self {
+        let proposal = improvement.proposal;
         Self {
             id: improvement.id,
             entity_type: improvement.entity.entity_type.as_str(),
             entity_id: improvement.entity.entity_id,
+            entity_name: entity.name.clone(),
+            environment: entity.environment.clone(),
             opportunity_id: improvement.opportunity_id,
-            improvement_type: improvement.improvement_type.as_str(),
-            proposed_by: improvement.proposed_by.as_str(),
-            edits: json(&improvement.edits),
+            improvement_type: proposal.improvement_type.as_str(),
+            proposed_by: proposal.proposed_by.as_str(),
+            proposer: proposal.proposer,
+            edits: json(&proposal.edits),
+            processes: json(&proposal.processes),
+            comparison: json(&proposal.comparison),
             base: improvement.base.map(|id| id.to_string()),
             candidate: improvement.candidate.map(|id| id.to_string()),
-            rationale: improvement.rationale,
-            expected_impact: improvement.expected_impact,
-            confidence: improvement.confidence,
+            rationale: proposal.rationale,
+            expected_impact: proposal.expected_impact,
+            expected_gain: proposal.expected_gain,
+            confidence: proposal.confidence,
             status: improvement.status.as_str(),
+            approved_by: improvement.approved_by,
             created_at: improvement.created_at,
             updated_at: improvement.updated_at,
+            version: improvement.version,
+        }
+    }
+}
+
+/// Everything about one improvement.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImprovementReport {
+    /// The improvement.
+    #[serde(flatten)]
+    pub(crate) improvement: Improvement,
+    /// The opportunity it answers.
+    pub(crate) opportunity: Option<Opportunity>,
+    /// What validation found, check by check: name, result (`passed`, `waits`, `refused`) and detail.
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) checks: Value,
+    /// What the trial can be expected to see; null before validation.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) preflight: Value,
+    /// The configuration that the edits are applied to: the one in place, as long as none is fixed.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) base_configuration: Option<Value>,
+    /// The configuration that comes out; null where the edits do not apply.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) candidate_configuration: Option<Value>,
+    /// Its trials, the latest first, each with its latest verdict.
+    pub(crate) trials: Vec<TrialReport>,
+    /// What became of it, the earliest entry first.
+    pub(crate) history: Vec<DecidedReport>,
+    /// The processes that work on it, with the steps they took, the latest first.
+    pub(crate) process_instances: Vec<Process>,
+}
+
+/// An entry of the history with everything behind it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DecidedReport {
+    /// The entry.
+    #[serde(flatten)]
+    decided: Decided,
+    /// What a rollback goes (or went) back to.
+    rollback_revision: Option<String>,
+    /// A report for people, in Markdown.
+    report: Option<String>,
+    /// The decision with everything behind it.
+    #[schema(value_type = Option<Object>)]
+    verdict: Option<Value>,
+}
+
+impl From<HistoryRow> for DecidedReport {
+    fn from(mut row: HistoryRow) -> Self {
+        Self {
+            rollback_revision: row.rollback_revision.take().map(|id| id.to_string()),
+            report: row.report.take(),
+            verdict: row.verdict.take(),
+            decided: row.into(),
         }
     }
 }
@@ -168,6 +255,88 @@ pub(crate) struct Effectiveness {
     pub(crate) entity: Entity,
     /// How its improvement stands.
     pub(crate) status: EntityStatus,
+    /// What the kept ones did.
+    pub(crate) kept: Effect,
+    /// What those did that were taken back for harm.
+    pub(crate) rolled_back: Effect,
     /// Its decided improvements, the latest first.
     pub(crate) history: Page<Decided>,
+}
+
+/// What some improvements did, on average.
+#[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Effect {
+    /// How many.
+    pub(crate) count: usize,
+    /// Their mean effectiveness, from -1 to 1; null where none was measured.
+    pub(crate) mean_effectiveness: Option<f64>,
+    /// Lower end of its interval, the trials taken as independent.
+    pub(crate) low: Option<f64>,
+    /// Upper end of its interval.
+    pub(crate) high: Option<f64>,
+}
+
+impl Effect {
+    /// Of decided improvements.
+    pub(crate) fn of<'a>(rows: impl IntoIterator<Item = &'a HistoryRow>) -> Self {
+        let rows: Vec<&HistoryRow> = rows.into_iter().collect();
+        let measured: Vec<(f64, f64, f64)> = rows
+            .iter()
+            .filter_map(|row| Some((row.effectiveness?, row.effectiveness_low?, row.effectiveness_high?)))
+            .collect();
+        if measured.is_empty() {
+            return Self { count: rows.len(), ..Self::default() };
+        }
+        let n = measured.len() as f64;
+        let mean = measured.iter().map(|(estimate, _, _)| estimate).sum::<f64>() / n;
+        // Errors of independent estimates add up by their squares.
+        let half = |width: fn(&(f64, f64, f64)) -> f64| {
+            measured.iter().map(|one| width(one).powi(2)).sum::<f64>().sqrt() / n
+        };
+        Self {
+            count: rows.len(),
+            mean_effectiveness: Some(mean),
+            low: Some((mean - half(|(estimate, low, _)| estimate - low)).max(-1.0)),
+            high: Some((mean + half(|(estimate, _, high)| high - estimate)).min(1.0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uplift_model::{EntityKey, EntityType};
+
+    use super::*;
+
+    fn row(interval: Option<(f64, f64, f64)>) -> HistoryRow {
+        HistoryRow {
+            improvement_id: 1,
+            entity: EntityKey::new(EntityType::Agent, 1),
+            entity_name: "a".to_owned(),
+            improvement_type: "performance_tuning".to_owned(),
+            outcome: "kept".to_owned(),
+            reason: None,
+            started_at: None,
+            decided_at: Time::from_micros(0),
+            metrics_before: None,
+            metrics_after: None,
+            effectiveness: interval.map(|it| it.0),
+            effectiveness_low: interval.map(|it| it.1),
+            effectiveness_high: interval.map(|it| it.2),
+            rollback_revision: None,
+            report: None,
+            verdict: None,
+        }
+    }
+
+    #[test]
+    fn effects_are_averaged_with_their_intervals() {
+        assert_eq!(Effect::of(&[]), Effect::default());
+        assert_eq!(Effect::of(&[row(None)]), Effect { count: 1, ..Effect::default() });
+        let one = Effect::of(&[row(Some((0.3, 0.1, 0.5))), row(None)]);
+        assert_eq!((one.count, one.mean_effectiveness), (2, Some(0.3)));
+        assert!((one.low.unwrap() - 0.1).abs() < 1e-9 && (one.high.unwrap() - 0.5).abs() < 1e-9);
+        let four = Effect::of(&[(0.2, 0.0, 0.4); 4].map(|interval| row(Some(interval))));
+        assert!((four.low.unwrap() - 0.1).abs() < 1e-9 && (four.high.unwrap() - 0.3).abs() < 1e-9, "{four:?}");
+    }
 }

@@ -2,6 +2,7 @@
 //! changing what clients see.
 #![allow(clippy::struct_field_names, reason = "fields are called what the wire calls them")]
 
+pub(crate) mod action;
 pub(crate) mod alert;
 pub(crate) mod entity;
 pub(crate) mod event;
@@ -9,6 +10,9 @@ pub(crate) mod improvement;
 pub(crate) mod ingest;
 pub(crate) mod opportunity;
 pub(crate) mod page;
+pub(crate) mod process;
+pub(crate) mod resolve;
 pub(crate) mod review;
 pub(crate) mod status;
 pub(crate) mod task;
+pub(crate) mod trial;

@@ -20,6 +20,11 @@ impl<T: ToSchema, M: Into<T>> From<Paged<M>> for Page<T> {
 }
 
 impl<T: ToSchema> Page<T> {
+    /// A page whose items were made one by one.
+    pub(crate) fn part(items: Vec<T>, next: Option<String>) -> Self {
+        Self { items, next }
+    }
+
     /// A list that is never cut.
     pub(crate) fn whole<M: Into<T>>(items: impl IntoIterator<Item = M>) -> Self {
         Self { items: items.into_iter().map(Into::into).collect(), next: None }

@@ -13,6 +13,8 @@ pub(crate) struct Status {
     pub(crate) version: &'static str,
     /// `observe`, `propose`, `approve` or `auto`.
     pub(crate) mode: &'static str,
+    /// Whether the kill switch is on: no trial starts.
+    pub(crate) paused: bool,
     /// The server's time.
     #[schema(value_type = String, format = DateTime)]
     pub(crate) now: Time,

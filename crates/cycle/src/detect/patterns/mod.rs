@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use uplift_model::Time;
 use uplift_model::event::Outcome;
 use uplift_model::opportunity::{Evidence, Finding, Impact, MAX_EVIDENCE_EVENTS, OpportunityKind, OpportunitySource};
 use uplift_model::policy::DetectionPolicy;
 use uplift_model::time::MICROS_PER_DAY;
-use uplift_model::{Fingerprint, Time};
 
 use super::confidence;
 use super::fisher::{LnFactorials, Margins, Tails};
@@ -346,7 +346,7 @@ impl<'a> Report<'a> {
         Finding {
             entity: self.window.entity,
             kind,
-            fingerprint: fingerprint(&self.names),
+            fingerprint: text::sequence(&self.names),
             source: OpportunitySource::Pattern,
             description: format!(
                 "Tasks of `{}` that call {} {verb} {} of the time, comparable others {} ({} of {} tasks, {})",
@@ -420,11 +420,6 @@ fn occurs(names: &[&str], task: &TaskSample) -> bool {
 
 fn last(tasks: &[&TaskSample]) -> Option<Time> {
     tasks.iter().filter_map(|task| task.ended_at).max()
-}
-
-/// The tools in order where all may be shown, else their hash.
-fn fingerprint(names: &[&str]) -> String {
-    if names.iter().all(|name| text::is_plain(name)) { names.join(" > ") } else { Fingerprint::of(names).to_string() }
 }
 
 /// FNV-1a over texts, each ended by a byte that occurs in none.

@@ -66,6 +66,12 @@ impl<'r> Columns<'r> {
         text.map(|text| text.parse().map_err(|error: T::Err| corrupt(self.what, error.to_string()))).transpose()
     }
 
+    /// The next column as a name of a closed set that is known by its JSON only.
+    pub(super) fn named<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
+        let text: String = self.get()?;
+        serde_json::from_value(text.into()).map_err(|error| corrupt(self.what, error))
+    }
+
     /// The next column, JSON as text.
     pub(super) fn json<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
         let text: String = self.get()?;

@@ -8,11 +8,11 @@ use uplift_model::revision::{Configuration, RevisionId};
 
 use super::cursor::{Cursor, Parts};
 use super::decode::Columns;
-use super::{list, names};
+use super::{list, names, served};
 use crate::error::{StoreError, StoreResult};
 use crate::page::{PageRequest, Paged};
 use crate::reads::EntityReads;
-use crate::rows::{EntityFilter, EntitySelector};
+use crate::rows::{EntityFilter, EntitySelector, RevisionSince, ServedRow};
 use crate::sqlite::fault::Fault;
 use crate::sqlite::{SqliteStore, ties};
 
@@ -38,6 +38,30 @@ impl EntityReads for SqliteStore {
 
     async fn revision(&self, id: RevisionId) -> StoreResult<Configuration> {
         self.read("reading a revision", move |connection| revision(connection, &id)).await
+    }
+
+    async fn revision_trail(&self, entity: EntityKey, limit: u32) -> StoreResult<Vec<RevisionSince>> {
+        self.read("reading the revisions of an entity", move |connection| {
+            let sql = "SELECT revision_id, since FROM entity_revisions WHERE entity_type = ?1 AND entity_id = ?2
+                ORDER BY seq DESC LIMIT ?3";
+            list::all(connection, "a revision", sql, (entity.entity_type.as_str(), entity.entity_id, limit), since)
+        })
+        .await
+    }
+
+    async fn defaults(&self, entity: EntityKey) -> StoreResult<Vec<RevisionSince>> {
+        self.read("reading the defaults of an entity", move |connection| {
+            let sql =
+                "SELECT revision_id, first_seen_at FROM entity_defaults WHERE entity_type = ?1 AND entity_id = ?2
+                ORDER BY seq DESC";
+            list::all(connection, "a revision", sql, (entity.entity_type.as_str(), entity.entity_id), since)
+        })
+        .await
+    }
+
+    async fn served(&self, entities: Option<Vec<EntityKey>>, page: PageRequest) -> StoreResult<Paged<ServedRow>> {
+        self.read("reading what is served", move |connection| served::read(connection, entities.as_deref(), &page))
+            .await
     }
 }
 
@@ -110,6 +134,11 @@ fn entity(connection: &Connection, selector: &EntitySelector) -> Result<Entity, 
         return Err(StoreError::NotFound { what: kind.as_str(), name, hint }.into());
     }
     Err(StoreError::Ambiguous { what: kind.as_str(), name, environments }.into())
+}
+
+fn since(row: &Row<'_>) -> Result<RevisionSince, Fault> {
+    let mut columns = Columns::of(row, "a revision");
+    Ok(RevisionSince { revision: RevisionId::from_stored(columns.get::<String>()?), since: columns.time()? })
 }
 
 fn revision(connection: &Connection, id: &RevisionId) -> Result<Configuration, Fault> {

@@ -2,8 +2,10 @@
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params_from_iter};
+use uplift_model::Time;
 use uplift_model::entity::EntityKey;
-use uplift_model::improvement::Improvement;
+use uplift_model::history::TrackRecord;
+use uplift_model::improvement::{Improvement, Proposal};
 use uplift_model::revision::RevisionId;
 
 use super::cursor::{Cursor, Parts};
@@ -12,7 +14,7 @@ use super::list;
 use crate::error::{StoreError, StoreResult};
 use crate::page::{PageRequest, Paged};
 use crate::reads::ImprovementReads;
-use crate::rows::{AnalyticsRow, EntityStatusRow, HistoryRow};
+use crate::rows::{AnalyticsRow, EntityStatusRow, HistoryRow, ImprovementFilter};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::fault::Fault;
 
@@ -20,6 +22,43 @@ use crate::sqlite::fault::Fault;
 impl ImprovementReads for SqliteStore {
     async fn active_improvements(&self, page: PageRequest) -> StoreResult<Paged<Improvement>> {
         self.read("listing active improvements", move |connection| active(connection, &page)).await
+    }
+
+    async fn improvements(&self, filter: ImprovementFilter, page: PageRequest) -> StoreResult<Paged<Improvement>> {
+        self.read("listing improvements", move |connection| improvements(connection, &filter, &page)).await
+    }
+
+    async fn improvement(&self, id: i64) -> StoreResult<Improvement> {
+        self.read("reading an improvement", move |connection| {
+            let sql = format!("{HEAD} AND i.id = ?1");
+            let found = list::first(connection, "an improvement", &sql, [id], decode)?;
+            found.ok_or_else(|| StoreError::not_found("improvement", id).into())
+        })
+        .await
+    }
+
+    async fn history_of(&self, improvement_id: i64) -> StoreResult<Vec<HistoryRow>> {
+        self.read("reading what became of an improvement", move |connection| {
+            let sql = format!("{DECIDED} AND h.improvement_id = ?1 ORDER BY h.id");
+            list::all(connection, "a decided improvement", &sql, [improvement_id], |row| Ok(decided(row)?.1))
+        })
+        .await
+    }
+
+    async fn track_records(&self) -> StoreResult<Vec<TrackRecord>> {
+        self.read("reading track records", track_records).await
+    }
+
+    async fn last_change(&self, entity: EntityKey) -> StoreResult<Option<Time>> {
+        self.read("reading the last change of an entity", move |connection| {
+            let sql = "SELECT max(ended_at) FROM trials WHERE entity_type = ?1 AND entity_id = ?2
+                AND trial ->> '$.kind' = 'trial'";
+            let key = (entity.entity_type.as_str(), entity.entity_id);
+            let found =
+                list::first(connection, "a trial", sql, key, |row| Columns::of(row, "a trial").time_option())?;
+            Ok(found.flatten())
+        })
+        .await
     }
 
     async fn history(&self, entity: Option<EntityKey>, page: PageRequest) -> StoreResult<Paged<HistoryRow>> {
@@ -52,51 +91,95 @@ impl ImprovementReads for SqliteStore {
     }
 }
 
-fn active(connection: &Connection, page: &PageRequest) -> Result<Paged<Improvement>, Fault> {
-    let head = "SELECT id, entity_type, entity_id, opportunity_id, improvement_type, proposed_by, edits, base,
-        candidate, rationale, expected_impact, confidence, status, created_at, updated_at, version
-        FROM improvements WHERE status IN ('validated', 'testing', 'awaiting_approval', 'queued')";
-    let mut conditions = list::Conditions::default();
-    if let Some(cursor) = &page.cursor {
-        let mut parts = Parts::of("i", cursor)?;
-        conditions.with("id > ?", [parts.number()?.into()]);
-        parts.end()?;
-    }
-    let (sql, parameters) = conditions.query(head, "ORDER BY id", page.clamped());
-    let items = list::all(connection, "an improvement", &sql, params_from_iter(parameters), |row| {
-        let mut columns = Columns::of(row, "an improvement");
-        Ok(Improvement {
-            id: columns.get()?,
-            entity: columns.key()?,
-            opportunity_id: columns.get()?,
+/// What [`decode`] reads, up to a condition.
+const HEAD: &str = "SELECT i.id, i.entity_type, i.entity_id, i.opportunity_id, i.improvement_type, i.proposed_by,
+    i.proposer, i.edits, i.processes, i.rationale, i.expected_impact, i.expected_gain, i.confidence, i.comparison, i.base,
+    i.candidate, i.status, i.checks, i.preflight, i.approved_by, i.created_at, i.updated_at, i.version
+    FROM improvements AS i WHERE 1";
+
+fn decode(row: &Row<'_>) -> Result<Improvement, Fault> {
+    let mut columns = Columns::of(row, "an improvement");
+    Ok(Improvement {
+        id: columns.get()?,
+        entity: columns.key()?,
+        opportunity_id: columns.get()?,
+        proposal: Proposal {
             improvement_type: columns.parsed()?,
             proposed_by: columns.parsed()?,
+            proposer: columns.get()?,
             edits: columns.json()?,
-            base: columns.get::<Option<String>>()?.map(RevisionId::from_stored),
-            candidate: columns.get::<Option<String>>()?.map(RevisionId::from_stored),
+            processes: columns.json()?,
             rationale: columns.get()?,
             expected_impact: columns.get()?,
+            expected_gain: columns.get()?,
             confidence: columns.get()?,
-            status: columns.parsed()?,
-            created_at: columns.time()?,
-            updated_at: columns.time()?,
-            version: columns.get()?,
-        })
-    })?;
+            comparison: columns.named()?,
+        },
+        base: columns.get::<Option<String>>()?.map(RevisionId::from_stored),
+        candidate: columns.get::<Option<String>>()?.map(RevisionId::from_stored),
+        status: columns.parsed()?,
+        checks: columns.json()?,
+        preflight: columns.json_option()?,
+        approved_by: columns.get()?,
+        created_at: columns.time()?,
+        updated_at: columns.time()?,
+        version: columns.get()?,
+    })
+}
+
+fn active(connection: &Connection, page: &PageRequest) -> Result<Paged<Improvement>, Fault> {
+    let mut conditions = list::Conditions::default();
+    // As the partial index has it: from that it is read in order.
+    conditions.when("i.status IN ('validated', 'testing', 'awaiting_approval', 'queued')");
+    if let Some(cursor) = &page.cursor {
+        let mut parts = Parts::of("i", cursor)?;
+        conditions.with("i.id > ?", [parts.number()?.into()]);
+        parts.end()?;
+    }
+    let (sql, parameters) = conditions.query(HEAD, "ORDER BY i.id", page.clamped());
+    let items = list::all(connection, "an improvement", &sql, params_from_iter(parameters), decode)?;
     Ok(list::page(items, page, |last| Cursor::of("i").number(last.id).finish()))
 }
+
+fn improvements(
+    connection: &Connection,
+    filter: &ImprovementFilter,
+    page: &PageRequest,
+) -> Result<Paged<Improvement>, Fault> {
+    let mut conditions = list::Conditions::default();
+    if let Some(entity) = filter.entity {
+        let key = [entity.entity_type.as_str().to_owned().into(), entity.entity_id.into()];
+        conditions.with("i.entity_type = ? AND i.entity_id = ?", key);
+    }
+    if !filter.status.is_empty() {
+        let list = filter.status.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(" ");
+        conditions.with("instr(' ' || ? || ' ', ' ' || i.status || ' ') > 0", [list.into()]);
+    }
+    conditions.given("i.opportunity_id = ?", filter.opportunity_id);
+    if let Some(cursor) = &page.cursor {
+        let mut parts = Parts::of("il", cursor)?;
+        conditions.with("i.id < ?", [parts.number()?.into()]);
+        parts.end()?;
+    }
+    let (sql, parameters) = conditions.query(HEAD, "ORDER BY i.id DESC", page.clamped());
+    let items = list::all(connection, "an improvement", &sql, params_from_iter(parameters), decode)?;
+    Ok(list::page(items, page, |last| Cursor::of("il").number(last.id).finish()))
+}
+
+/// What [`decided`] reads, up to a condition.
+const DECIDED: &str =
+    "SELECT h.id, h.improvement_id, h.entity_type, h.entity_id, n.name, h.improvement_type, h.outcome,
+    h.reason, h.started_at, h.decided_at, h.metrics_before, h.metrics_after, h.effectiveness, h.effectiveness_low,
+    h.effectiveness_high, h.rollback_revision, h.report, h.verdict
+    FROM improvement_history AS h
+    LEFT JOIN entities AS n ON n.entity_type = h.entity_type AND n.entity_id = h.entity_id
+    WHERE 1";
 
 fn history(
     connection: &Connection,
     entity: Option<EntityKey>,
     page: &PageRequest,
 ) -> Result<Paged<HistoryRow>, Fault> {
-    let head = "SELECT h.id, h.improvement_id, h.entity_type, h.entity_id, n.name, h.improvement_type, h.outcome,
-        h.reason, h.started_at, h.decided_at, h.metrics_before, h.metrics_after, h.effectiveness, h.effectiveness_low,
-        h.effectiveness_high
-        FROM improvement_history AS h
-        LEFT JOIN entities AS n ON n.entity_type = h.entity_type AND n.entity_id = h.entity_id
-        WHERE 1";
     let mut conditions = list::Conditions::default();
     if let Some(entity) = entity {
         let key = [entity.entity_type.as_str().to_owned().into(), entity.entity_id.into()];
@@ -109,7 +192,7 @@ fn history(
         conditions.with("(h.decided_at, h.id) < (?, ?)", key);
     }
     let tail = "ORDER BY h.decided_at DESC, h.id DESC";
-    let (sql, parameters) = conditions.query(head, tail, page.clamped());
+    let (sql, parameters) = conditions.query(DECIDED, tail, page.clamped());
     let items = list::all(connection, "a decided improvement", &sql, params_from_iter(parameters), decided)?;
     let paged =
         list::page(items, page, |(id, last)| Cursor::of("h").number(last.decided_at.micros()).number(*id).finish());
@@ -135,8 +218,36 @@ fn decided(row: &Row<'_>) -> Result<(i64, HistoryRow), Fault> {
         effectiveness: columns.get()?,
         effectiveness_low: columns.get()?,
         effectiveness_high: columns.get()?,
+        rollback_revision: columns.get::<Option<String>>()?.map(RevisionId::from_stored),
+        report: columns.get()?,
+        verdict: columns.json_option()?,
     };
     Ok((id, item))
+}
+
+fn track_records(connection: &Connection) -> Result<Vec<TrackRecord>, Fault> {
+    // The last word on each improvement: what was kept and taken back later was not kept.
+    let sql = "SELECT o.kind, i.proposer, sum(h.outcome = 'kept'), sum(h.outcome = 'rolled_back'),
+            sum(h.outcome = 'inconclusive'), avg(CASE WHEN h.outcome = 'kept' THEN h.effectiveness END)
+        FROM improvement_history AS h
+        CROSS JOIN improvements AS i ON i.id = h.improvement_id
+        LEFT JOIN optimization_opportunities AS o ON o.id = i.opportunity_id
+        WHERE h.outcome IN ('kept', 'rolled_back', 'inconclusive')
+            AND NOT EXISTS (SELECT 1 FROM improvement_history AS later
+                WHERE later.improvement_id = h.improvement_id AND later.id > h.id
+                AND later.outcome IN ('kept', 'rolled_back'))
+        GROUP BY o.kind, i.proposer ORDER BY o.kind, i.proposer";
+    list::all(connection, "a track record", sql, [], |row| {
+        let mut columns = Columns::of(row, "a track record");
+        Ok(TrackRecord {
+            kind: columns.parsed_option()?,
+            proposer: columns.get()?,
+            kept: columns.get()?,
+            rolled_back: columns.get()?,
+            inconclusive: columns.get()?,
+            mean_effectiveness: columns.get()?,
+        })
+    })
 }
 
 fn status(connection: &Connection, entity: EntityKey) -> Result<EntityStatusRow, Fault> {

@@ -5,7 +5,8 @@
 //!
 //! - `cursor`, `list`, `decode`: what the nouns share.
 //! - `entities` (with `names`, for hints), `events` (with `place`, where a task is at home), `tasks`.
-//! - `opportunities`, `detection` (with `window`), `reviews`, `improvements`, `system`.
+//! - `opportunities`, `detection` (with `window`), `reviews`, `improvements`, `trials` (with `units`), `processes`.
+//! - `served`, `system`.
 
 mod cursor;
 mod decode;
@@ -17,7 +18,11 @@ mod list;
 mod names;
 mod opportunities;
 mod place;
+mod processes;
 mod reviews;
+mod served;
 mod system;
 mod tasks;
+mod trials;
+mod units;
 mod window;

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use serde::Deserialize;
-use uplift_model::opportunity::{Finding, Impact, ImpactLevel, Opportunity};
+use uplift_model::Time;
+use uplift_model::entity::EntityKey;
+use uplift_model::opportunity::{Finding, Impact, ImpactLevel, Opportunity, OpportunityKind};
 
 use super::cursor::{Cursor, Parts};
 use super::decode::Columns;
@@ -39,6 +41,28 @@ impl OpportunityReads for SqliteStore {
             let sql = format!("{SELECT} WHERE o.id = ?1");
             let found = list::first(connection, "an opportunity", &sql, [id], decode)?;
             Ok(found.map(|(opportunity, _)| opportunity).ok_or_else(|| StoreError::not_found("opportunity", id))?)
+        })
+        .await
+    }
+
+    async fn claimable(&self, now: Time, limit: u32) -> StoreResult<Vec<Opportunity>> {
+        self.read("listing what can be claimed", move |connection| claimable(connection, now, limit)).await
+    }
+
+    async fn completed(
+        &self,
+        entity: EntityKey,
+        kind: OpportunityKind,
+        fingerprint: String,
+    ) -> StoreResult<Option<Opportunity>> {
+        self.read("reading a completed opportunity", move |connection| {
+            let sql = format!(
+                "{SELECT} WHERE o.entity_type = ?1 AND o.entity_id = ?2 AND o.kind = ?3 AND o.fingerprint = ?4
+                    AND o.status = 'completed' ORDER BY o.updated_at DESC, o.id DESC LIMIT 1"
+            );
+            let key = (entity.entity_type.as_str(), entity.entity_id, kind.as_str(), fingerprint);
+            let found = list::first(connection, "an opportunity", &sql, key, decode)?;
+            Ok(found.map(|(opportunity, _)| opportunity))
         })
         .await
     }
@@ -90,6 +114,20 @@ pub(super) fn decode(row: &Row<'_>) -> Result<(Opportunity, Option<i64>), Fault>
     // A rule in the database counts without writing evidence.
     opportunity.finding.evidence.count = columns.get()?;
     Ok((opportunity, columns.get()?))
+}
+
+fn claimable(connection: &Connection, now: Time, limit: u32) -> Result<Vec<Opportunity>, Fault> {
+    let sql = format!(
+        "{SELECT}
+        WHERE o.status = 'pending' AND o.confirmed = 1 AND o.not_before <= ?1 AND n.state = 'active'
+            AND NOT EXISTS (SELECT 1 FROM improvements AS i
+                WHERE i.entity_type = o.entity_type AND i.entity_id = o.entity_id
+                AND i.status IN ('proposed', 'validated', 'testing', 'awaiting_approval', 'queued'))
+            AND NOT EXISTS (SELECT 1 FROM improvements AS i
+                WHERE i.opportunity_id = o.id AND i.status = 'needs_proposal')
+        ORDER BY {IMPACT}, o.confidence DESC, o.occurrences DESC, o.id DESC LIMIT ?2"
+    );
+    list::all(connection, "an opportunity", &sql, (now.micros(), limit), |row| Ok(decode(row)?.0))
 }
 
 fn opportunities(

@@ -20,6 +20,15 @@ use crate::sqlite::fault::{Fault, corrupt};
 
 #[async_trait]
 impl SystemReads for SqliteStore {
+    async fn config_seq(&self) -> StoreResult<i64> {
+        self.read("reading the number of the configuration", |connection| {
+            let sql = "SELECT seq FROM config_seq";
+            let found = list::first(connection, "the number of the configuration", sql, [], |row| Ok(row.get(0)?))?;
+            found.ok_or_else(|| corrupt("the number of the configuration", "its row is missing"))
+        })
+        .await
+    }
+
     async fn counts(&self) -> StoreResult<Counts> {
         self.read("counting", counts).await
     }

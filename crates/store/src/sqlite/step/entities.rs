@@ -39,6 +39,12 @@ impl Step<'_> {
             return Err(StoreError::not_found(entity.entity_type.as_str(), entity.entity_id).into());
         }
         self.dictionary.forget_entities();
+        self.reconfigured(entity)
+    }
+
+    /// What is served of the entity may have changed.
+    pub(super) fn reconfigured(&mut self, entity: EntityKey) -> Result<(), Fault> {
+        self.receipt.reconfigured.push(entity);
         self.configuration_changed()
     }
 
@@ -100,14 +106,34 @@ impl Step<'_> {
         Ok(())
     }
 
-    pub(super) fn point_revision(&mut self, entity: EntityKey, revision: &Revision) -> Result<(), Fault> {
-        let id = revision.id().as_str();
+    pub(super) fn put_revision(&self, revision: &Revision) -> Result<(), Fault> {
         self.connection
             .prepare_cached(
                 "INSERT INTO revisions (revision_id, configuration, created_at) VALUES (?1, ?2, ?3)
                  ON CONFLICT DO NOTHING",
             )?
-            .execute((id, json(revision.configuration(), "configuration")?, self.at.micros()))?;
+            .execute((revision.id().as_str(), json(revision.configuration(), "configuration")?, self.at.micros()))?;
+        Ok(())
+    }
+
+    pub(super) fn note_defaults(&mut self, entity: EntityKey, revision: &Revision) -> Result<(), Fault> {
+        self.require_entity(entity)?;
+        self.put_revision(revision)?;
+        let noted = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO entity_defaults (entity_type, entity_id, seq, revision_id, first_seen_at)
+                 SELECT ?1, ?2, coalesce(max(seq), 0) + 1, ?3, ?4 FROM entity_defaults
+                 WHERE entity_type = ?1 AND entity_id = ?2
+                 ON CONFLICT (entity_type, entity_id, revision_id) DO NOTHING",
+            )?
+            .execute((entity.entity_type.as_str(), entity.entity_id, revision.id().as_str(), self.at.micros()))?;
+        if noted > 0 { self.reconfigured(entity) } else { Ok(()) }
+    }
+
+    pub(super) fn point_revision(&mut self, entity: EntityKey, revision: &Revision) -> Result<(), Fault> {
+        let id = revision.id().as_str();
+        self.put_revision(revision)?;
         self.change_entity(entity, "revision_id", id)?;
         self.connection
             .prepare_cached(

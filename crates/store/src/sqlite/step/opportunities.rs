@@ -138,15 +138,20 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// The status of an opportunity, which has to be open.
-    pub(super) fn require_open(&self, id: i64) -> Result<(), Fault> {
+    /// How far an opportunity has come.
+    fn status_of(&self, id: i64) -> Result<OpportunityStatus, Fault> {
         let status: Option<String> = self
             .connection
             .prepare_cached("SELECT status FROM optimization_opportunities WHERE id = ?1")?
             .query_row([id], |row| row.get(0))
             .optional()?;
         let Some(status) = status else { return Err(StoreError::not_found("opportunity", id).into()) };
-        let status: OpportunityStatus = status.parse().map_err(|error| corrupt("opportunity", error))?;
+        status.parse().map_err(|error| corrupt("opportunity", error))
+    }
+
+    /// Checks that an opportunity is open.
+    pub(super) fn require_open(&self, id: i64) -> Result<(), Fault> {
+        let status = self.status_of(id)?;
         if status.is_open() { Ok(()) } else { Err(StoreError::NotOpen { id, status }.into()) }
     }
 
@@ -171,6 +176,56 @@ impl Step<'_> {
                 "UPDATE optimization_opportunities SET status = ?2, resolution = ?3, updated_at = ?4 WHERE id = ?1",
             )?
             .execute((id, status.as_str(), reason, self.at.micros()))?;
+        Ok(())
+    }
+
+    pub(super) fn claim(&self, id: i64) -> Result<(), Fault> {
+        let status = self.status_of(id)?;
+        if status != OpportunityStatus::Pending {
+            return Err(StoreError::NotOpen { id, status }.into());
+        }
+        self.connection
+            .prepare_cached(
+                "UPDATE optimization_opportunities SET status = 'in_progress', resolution = NULL, updated_at = ?2
+                 WHERE id = ?1",
+            )?
+            .execute((id, self.at.micros()))?;
+        Ok(())
+    }
+
+    pub(super) fn give_back(&self, id: i64, not_before: Time, reason: &str) -> Result<(), Fault> {
+        if self.status_of(id)?.is_open() { self.make_pending(id, not_before, reason) } else { Ok(()) }
+    }
+
+    /// Only what was solved comes back this way: what a person dismissed stays dismissed.
+    pub(super) fn reopen(&mut self, id: i64, not_before: Time, reason: &str) -> Result<(), Fault> {
+        if self.status_of(id)? != OpportunityStatus::Completed {
+            return Ok(());
+        }
+        let another = self
+            .connection
+            .prepare_cached(
+                "SELECT 1 FROM optimization_opportunities AS c
+                 JOIN optimization_opportunities AS o ON o.entity_type = c.entity_type AND o.entity_id = c.entity_id
+                    AND o.kind = c.kind AND o.fingerprint = c.fingerprint
+                 WHERE c.id = ?1 AND o.status IN ('pending', 'in_progress')",
+            )?
+            .exists([id])?;
+        if another {
+            return Ok(());
+        }
+        self.receipt.opened.push(id);
+        self.make_pending(id, not_before, reason)
+    }
+
+    fn make_pending(&self, id: i64, not_before: Time, reason: &str) -> Result<(), Fault> {
+        self.connection
+            .prepare_cached(
+                "UPDATE optimization_opportunities SET status = 'pending', not_before = ?2, resolution = ?3,
+                    updated_at = ?4
+                 WHERE id = ?1",
+            )?
+            .execute((id, not_before.micros(), reason, self.at.micros()))?;
         Ok(())
     }
 }

@@ -5,35 +5,41 @@ use std::f64::consts::TAU;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-/// Everything random in a sample comes from one of these.
-pub(super) struct Dice(SmallRng);
+/// Everything random in made-up records comes from one of these.
+#[derive(Debug)]
+pub(crate) struct Dice(SmallRng);
 
 impl Dice {
-    pub(super) fn seeded(seed: u64) -> Self {
+    pub(crate) fn seeded(seed: u64) -> Self {
         Self(SmallRng::seed_from_u64(seed))
     }
 
     /// From 0 to below 1.
-    pub(super) fn uniform(&mut self) -> f64 {
+    pub(crate) fn uniform(&mut self) -> f64 {
         self.0.random()
     }
 
-    pub(super) fn chance(&mut self, probability: f64) -> bool {
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
         self.uniform() < probability
     }
 
+    /// Any whole number.
+    pub(crate) fn whole(&mut self) -> u64 {
+        self.0.random()
+    }
+
     /// From `low` to `high`, both included.
-    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         self.0.random_range(low..=high)
     }
 
     /// With this median; `sigma` is the standard deviation of the logarithm.
-    pub(super) fn lognormal(&mut self, median: f64, sigma: f64) -> f64 {
+    pub(crate) fn lognormal(&mut self, median: f64, sigma: f64) -> f64 {
         median * (sigma * self.normal()).exp()
     }
 
     /// One of these; there must be at least one.
-    pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.0.random_range(0..items.len())]
     }
 

@@ -1,0 +1,71 @@
+//! The kill switch.
+
+use uplift_model::process::IMPROVEMENT_PROCESS;
+use uplift_model::trial::{TrialKind, TrialRecord};
+use uplift_store::page::MAX_PAGE;
+use uplift_store::rows::TrialFilter;
+use uplift_store::writes::Write;
+use uplift_store::{PageRequest, StoreError};
+
+use super::{ControlError, Paused};
+use crate::engine::Engine;
+use crate::settings::PAUSED;
+
+impl Engine {
+    /// Turns the kill switch on: no trial starts. With `roll_back_running`, every running trial ends and its entity goes
+    /// on with the revision in place.
+    ///
+    /// # Errors
+    /// When the store says no.
+    pub async fn pause(&self, roll_back_running: bool, by: String) -> Result<Paused, ControlError> {
+        let setting = Write::SetSetting { name: PAUSED.to_owned(), value: true.into() };
+        self.commit(vec![setting]).await?;
+        self.set_paused(true);
+        tracing::info!(%by, roll_back_running, "trials are paused");
+        let mut paused = Paused { paused: true, ..Paused::default() };
+        for record in self.running_trials().await? {
+            if !roll_back_running {
+                paused.still_running.push(record.improvement_id);
+                continue;
+            }
+            let improvement = self.store().improvement(record.improvement_id).await?;
+            match self.stop_trial(&improvement, &by, "everything was paused", true).await {
+                Ok(_) => paused.rolled_back.push(improvement.id),
+                // It ended by itself in the same moment.
+                Err(ControlError::Store(StoreError::VersionConflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(paused)
+    }
+
+    /// Turns the kill switch off.
+    ///
+    /// # Errors
+    /// When the store says no.
+    pub async fn resume(&self, by: String) -> Result<Paused, ControlError> {
+        let writes = vec![
+            Write::SetSetting { name: PAUSED.to_owned(), value: false.into() },
+            Write::WakeProcess { name: IMPROVEMENT_PROCESS.to_owned(), subject: None, at: self.now() },
+        ];
+        self.commit(writes).await?;
+        self.set_paused(false);
+        tracing::info!(%by, "trials may start again");
+        let still_running = self.running_trials().await?.iter().map(|record| record.improvement_id).collect();
+        Ok(Paused { paused: false, rolled_back: Vec::new(), still_running })
+    }
+
+    async fn running_trials(&self) -> Result<Vec<TrialRecord>, ControlError> {
+        let mut all = Vec::new();
+        let mut page = PageRequest::first(MAX_PAGE);
+        loop {
+            let filter = TrialFilter { running: true, ..TrialFilter::default() };
+            let list = self.store().trials(filter, page.clone()).await?;
+            all.extend(list.items.into_iter().filter(|record| record.trial.kind == TrialKind::Trial));
+            match list.next {
+                Some(cursor) => page.cursor = Some(cursor),
+                None => return Ok(all),
+            }
+        }
+    }
+}

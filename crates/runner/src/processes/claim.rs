@@ -1,0 +1,117 @@
+//! Opportunities become improvements.
+
+use std::collections::BTreeSet;
+
+use uplift_model::Opportunity;
+use uplift_model::improvement::{ImprovementStatus, Proposal, ProposalSource};
+use uplift_model::opportunity::OpportunityKind;
+use uplift_model::policy::Mode;
+use uplift_model::process::Lease;
+use uplift_model::trial::Comparison;
+use uplift_store::rows::EntitySelector;
+use uplift_store::writes::NewImprovement;
+use uplift_store::{StoreError, StoreResult, Write};
+
+use super::{Report, commit};
+use crate::engine::Engine;
+use crate::proposing;
+
+/// Opportunities looked at for those that may be claimed: those whose entities want to be left alone are passed over.
+const LOOKED_AT: u32 = 200;
+
+/// Claims as many opportunities as a tick may and writes the best proposal for each.
+pub(super) async fn claim(engine: &Engine, lease: &Lease, report: &mut Report) -> StoreResult<()> {
+    let _alone = engine.claims().await;
+    let policy = engine.policy();
+    let mut room = policy.engine.improvement_batch_size;
+    let mut occupied = BTreeSet::new();
+    for opportunity in engine.store().claimable(engine.now(), LOOKED_AT).await? {
+        if room == 0 {
+            break;
+        }
+        let entity = opportunity.finding.entity;
+        if occupied.contains(&entity) || !is_wanted(engine, &opportunity).await? {
+            continue;
+        }
+        occupied.insert(entity);
+        room -= 1;
+        match work_on(engine, lease, &opportunity).await {
+            Ok(true) => report.claimed += 1,
+            // Nobody could fill it, or it was closed or claimed by somebody in the meantime.
+            Ok(false) | Err(StoreError::NotOpen { .. } | StoreError::VersionConflict { .. }) => {}
+            Err(error @ (StoreError::Closed | StoreError::StaleLease { .. })) => return Err(error),
+            Err(error) => {
+                report.failed += 1;
+                tracing::warn!(%error, opportunity = opportunity.id, "nothing could be proposed; it is tried again");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether anything is to be done about it by itself: the mode asks for more than reports, and it is sure enough.
+async fn is_wanted(engine: &Engine, opportunity: &Opportunity) -> StoreResult<bool> {
+    let policy = engine.policy();
+    let key = opportunity.finding.entity;
+    let selector =
+        EntitySelector { entity_type: key.entity_type, id_or_name: key.entity_id.to_string(), environment: None };
+    let entity = engine.store().entity(selector).await?;
+    let mode = entity.improvement_config.mode_for(ProposalSource::Rule, &policy.engine);
+    let sure_enough = opportunity.finding.confidence >= entity.improvement_config.min_confidence(&policy.engine);
+    Ok(mode > Mode::Observe && sure_enough)
+}
+
+/// Writes the best proposal, or a place for one. True where the opportunity was claimed.
+async fn work_on(engine: &Engine, lease: &Lease, opportunity: &Opportunity) -> StoreResult<bool> {
+    let best = proposing::proposals(engine, opportunity).await?.into_iter().next();
+    let found = best.is_some();
+    let new = new_improvement(engine, opportunity, best);
+    let mut writes = vec![Write::PutImprovement(Box::new(new))];
+    if found {
+        writes.push(Write::ClaimOpportunity { id: opportunity.id });
+    }
+    commit(engine, lease, writes).await?;
+    Ok(found)
+}
+
+/// An improvement with the proposal, or one that waits for a proposal.
+pub(crate) fn new_improvement(
+    engine: &Engine,
+    opportunity: &Opportunity,
+    proposal: Option<Proposal>,
+) -> NewImprovement {
+    let entity = opportunity.finding.entity;
+    let opportunity_id = Some(opportunity.id);
+    match proposal {
+        Some(proposal) => NewImprovement {
+            entity,
+            opportunity_id,
+            proposal,
+            status: ImprovementStatus::Proposed,
+            process_due: Some(engine.now()),
+        },
+        None => NewImprovement {
+            entity,
+            opportunity_id,
+            proposal: unfilled(opportunity),
+            status: ImprovementStatus::NeedsProposal,
+            process_due: None,
+        },
+    }
+}
+
+fn unfilled(opportunity: &Opportunity) -> Proposal {
+    let asked = opportunity.finding.kind == OpportunityKind::Request;
+    Proposal {
+        improvement_type: opportunity.improvement_type,
+        proposed_by: if asked { ProposalSource::Operator } else { ProposalSource::Rule },
+        proposer: "none".to_owned(),
+        edits: Vec::new(),
+        processes: Vec::new(),
+        rationale: "No rule could turn the evidence into a change; it waits for somebody to propose one.".to_owned(),
+        expected_impact: opportunity.finding.impact.expected_gain.clone(),
+        expected_gain: 0.0,
+        confidence: opportunity.finding.confidence.clamp(0.0, 1.0),
+        comparison: Comparison::Concurrent,
+    }
+}

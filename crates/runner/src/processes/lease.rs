@@ -1,0 +1,41 @@
+//! The lease under which this node steps processes.
+
+use uplift_model::process::Lease;
+use uplift_store::{StoreError, StoreResult, Write};
+
+use crate::engine::Engine;
+
+/// What is leased: all processes together.
+const NAME: &str = "processes";
+/// How long a lease lasts, microseconds.
+const TTL_US: i64 = 30_000_000;
+
+/// A lease that is held, and the moment from which on it should be renewed.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    lease: Lease,
+    renew_at_us: i64,
+}
+
+/// The lease, claimed or renewed where that is due; none while another node holds it.
+pub(super) async fn hold(engine: &Engine) -> StoreResult<Option<Lease>> {
+    let now_us = engine.now().micros();
+    if let Some(held) = engine.held_lease()
+        && now_us < held.renew_at_us
+    {
+        return Ok(Some(held.lease));
+    }
+    let claim = Write::ClaimLease { name: NAME.to_owned(), holder: engine.name().to_owned(), ttl_us: TTL_US };
+    match engine.commit(vec![claim]).await {
+        Ok(receipt) => {
+            let held = receipt.lease.map(|lease| Held { lease, renew_at_us: now_us + TTL_US / 2 });
+            engine.set_lease(held.clone());
+            Ok(held.map(|held| held.lease))
+        }
+        Err(StoreError::StaleLease { .. }) => {
+            engine.set_lease(None);
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,64 @@
+//! Some dozens of random courses with everything that can go wrong, checked against the numbered invariants at every
+//! step. `cargo run --release -- chaos --seeds 1..1000` runs a thousand; `--seed N` replays one.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use uplift_sim::chaos::seeds::{Tally, play};
+
+const STEPS: usize = 60;
+
+async fn seeds(from: u64, to: u64) -> Tally {
+    let mut tally = Tally::default();
+    for seed in from..to {
+        let outcome = play(seed, STEPS, false).await.unwrap();
+        assert_eq!(outcome.violations, [], "seed {seed}, step {}", outcome.steps);
+        tally.add(&outcome.tally);
+    }
+    tally
+}
+
+/// A course without crashes, trials, keeps and rollbacks would prove nothing.
+fn is_a_world(tally: &Tally) {
+    assert!(tally.crashes > 20 && tally.jumps > 10, "{tally:?}");
+    assert!(tally.trials > 20 && tally.kept > 0 && tally.rolled_back > 5, "{tally:?}");
+    assert!(tally.cancelled > 0 && tally.rejected > 0 && tally.refusals > 5, "{tally:?}");
+}
+
+#[tokio::test]
+async fn invariants_hold_1() {
+    is_a_world(&seeds(1, 13).await);
+}
+
+#[tokio::test]
+async fn invariants_hold_2() {
+    is_a_world(&seeds(13, 25).await);
+}
+
+#[tokio::test]
+async fn a_seed_replays_its_course() {
+    let (first, second) = (play(7, 40, true).await.unwrap(), play(7, 40, true).await.unwrap());
+    assert_eq!(first.log, second.log);
+    assert_eq!(first.tally, second.tally);
+}
+
+/// `SEEDS=1..1000 cargo nextest run --release -p uplift-sim --run-ignored only explore --no-capture`
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn explore() {
+    let range = std::env::var("SEEDS").unwrap();
+    let (from, to) = range.split_once("..").unwrap();
+    let log = std::env::var("LOG").is_ok();
+    let (mut tally, mut bad) = (Tally::default(), 0);
+    for seed in from.parse().unwrap()..=to.parse::<u64>().unwrap() {
+        let outcome = play(seed, STEPS, log).await.unwrap();
+        for line in &outcome.log {
+            println!("{line}");
+        }
+        tally.add(&outcome.tally);
+        if !outcome.violations.is_empty() {
+            bad += 1;
+            let text = outcome.violations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ;; ");
+            println!("seed {seed} step {}: {}", outcome.steps, text.chars().take(700).collect::<String>());
+        }
+    }
+    println!("{bad} bad; {tally:?}");
+}

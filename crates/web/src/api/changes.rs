@@ -1,0 +1,97 @@
+//! `/api/changes`: tells those who listen whose configuration has changed (server-sent events).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures::Stream;
+use futures::stream::unfold;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Interval, interval};
+use uplift_runner::Engine;
+use uplift_runner::snapshot::Change as ModelChange;
+
+use super::failures::Failures;
+use crate::error::{ErrorCode, WebError};
+use crate::state::AppState;
+use crate::wire::resolve::Change;
+
+/// How often those who listen hear that the connection is alive.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How soon a stream ends once the server shuts down.
+const SHUTDOWN_CHECK: Duration = Duration::from_millis(200);
+
+/// Whose configuration has changed, as it happens: `ready` first, then `revision`, `trial` and `state`; `reload` where
+/// some were left out, because the client was too slow.
+#[utoipa::path(
+    get, path = "/api/changes", tag = "entities", operation_id = "listen_to_changes",
+    responses((status = 200, body = Change, content_type = "text/event-stream"), Failures)
+)]
+pub(super) async fn listen(State(state): State<AppState>) -> Result<impl IntoResponse, WebError> {
+    if !state.engine.is_ready() {
+        return Err(WebError::new(ErrorCode::NotReady, "the server is starting or shutting down"));
+    }
+    let place = Arc::clone(&state.listeners)
+        .try_acquire_owned()
+        .map_err(|_| WebError::new(ErrorCode::NotReady, "too many clients listen for changes already"))?;
+    let listener = Listener {
+        changes: state.engine.snapshot().changes(),
+        engine: state.engine,
+        check: interval(SHUTDOWN_CHECK),
+        greeted: false,
+        _place: place,
+    };
+    Ok(Sse::new(stream(listener)).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
+}
+
+struct Listener {
+    changes: Receiver<ModelChange>,
+    engine: Engine,
+    check: Interval,
+    greeted: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+fn stream(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
+    unfold(listener, |mut listener| async move {
+        let event = listener.next().await?;
+        Some((Ok(event), listener))
+    })
+}
+
+impl Listener {
+    /// The next event; none once the server shuts down.
+    async fn next(&mut self) -> Option<Event> {
+        if !self.greeted {
+            self.greeted = true;
+            return Some(Event::default().event("ready").data("{}"));
+        }
+        loop {
+            tokio::select! {
+                received = self.changes.recv() => return match received {
+                    Ok(change) => Some(told(change)),
+                    Err(RecvError::Lagged(_)) => {
+                        // What is still waiting is no use to somebody who reads everything again.
+                        self.changes = self.changes.resubscribe();
+                        Some(Event::default().event("reload").data("{}"))
+                    }
+                    Err(RecvError::Closed) => None,
+                },
+                _ = self.check.tick() => if !self.engine.is_ready() {
+                    return None;
+                },
+            }
+        }
+    }
+}
+
+fn told(change: ModelChange) -> Event {
+    let event = Event::default().event(change.kind.as_str()).id(change.seq.to_string());
+    // Names and numbers always have a form in JSON; if not, the client learns that something changed.
+    event.json_data(Change::from(change)).unwrap_or_else(|_| Event::default().event("reload").data("{}"))
+}
