@@ -101,6 +101,12 @@ pub struct TrialPolicy {
     pub session_idle_minutes: f64,
     /// Least number of historical units for a baseline.
     pub baseline_minimum: u64,
+    /// Minutes between looks: a look falls on a whole multiple of this length, counted from the epoch, so that the
+    /// looks of a trial do not depend on when the process happened to start. Above 0 and at most a day.
+    pub look_minutes: f64,
+    /// Seconds after such a boundary at which its look is held, so that records written at the boundary have arrived.
+    /// At least 0, and less than the time between two looks.
+    pub look_lag_seconds: f64,
 }
 
 impl Default for TrialPolicy {
@@ -134,6 +140,8 @@ impl Default for TrialPolicy {
             hold_back_days: 7.0,
             session_idle_minutes: 30.0,
             baseline_minimum: 20,
+            look_minutes: 5.0,
+            look_lag_seconds: 10.0,
         }
     }
 }
@@ -171,7 +179,7 @@ impl TrialPolicy {
         let open = |value: f64| value > 0.0 && value < 1.0;
         let unit = |value: f64| (0.0..=1.0).contains(&value);
         let positive = |value: f64| value.is_finite() && value > 0.0;
-        let checks: [(&'static str, f64, bool, &'static str); 17] = [
+        let checks: [(&'static str, f64, bool, &'static str); 19] = [
             ("test_duration_hours", self.test_duration_hours, positive(self.test_duration_hours), "above 0"),
             (
                 "max_test_duration_hours",
@@ -209,6 +217,18 @@ impl TrialPolicy {
             ("ramp_first_share", self.ramp_first_share, open(self.ramp_first_share), OPEN),
             ("ramp_full_share", self.ramp_full_share, open(self.ramp_full_share), OPEN),
             ("hold_back_share", self.hold_back_share, open(self.hold_back_share), OPEN),
+            (
+                "look_minutes",
+                self.look_minutes,
+                self.look_minutes > 0.0 && self.look_minutes <= 1_440.0,
+                "above 0 and at most 1440",
+            ),
+            (
+                "look_lag_seconds",
+                self.look_lag_seconds,
+                self.look_lag_seconds >= 0.0 && self.look_lag_seconds < 60.0 * self.look_minutes,
+                "at least 0 and less than look_minutes",
+            ),
         ];
         match checks.into_iter().find(|check| !check.2) {
             Some((field, value, _, range)) => Err(PolicyError { field, value, range }),
@@ -236,6 +256,10 @@ mod tests {
         assert_eq!(policy.validate().unwrap_err().field, "margin");
         let policy = TrialPolicy { max_test_duration_hours: 1.0, ..TrialPolicy::default() };
         assert_eq!(policy.validate().unwrap_err().field, "max_test_duration_hours");
+        let policy = TrialPolicy { look_minutes: 0.0, ..TrialPolicy::default() };
+        assert_eq!(policy.validate().unwrap_err().field, "look_minutes");
+        let policy = TrialPolicy { look_minutes: 1.0, look_lag_seconds: 60.0, ..TrialPolicy::default() };
+        assert_eq!(policy.validate().unwrap_err().field, "look_lag_seconds");
     }
 
     #[test]
