@@ -82,6 +82,9 @@ pub struct AmountBaseline {
     pub variance: f64,
     /// 95th percentile.
     pub p95: f64,
+    /// 98th percentile; 0 in records that do not have it, which then have no event there.
+    #[serde(default)]
+    pub p98: f64,
     /// 99th percentile.
     pub p99: f64,
 }

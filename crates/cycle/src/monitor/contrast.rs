@@ -60,6 +60,22 @@ pub(super) fn contrast<'a>(signal: &Signal, allowed: Allowed, strata: impl Itera
     total
 }
 
+/// Standardised excess of the candidate's events, each stratum with the variance that both arms share where they do not
+/// differ (Mantel and Haenszel 1959): `sum(t - n_t q) / sqrt(sum q (1-q) n_c n_t / n)`, `q` the rate of both together.
+/// Where the candidate's arm is the smaller one, its own rate would make every excess look less sure than it is.
+pub(super) fn excess_z<'a>(strata: impl Iterator<Item = &'a Arms>) -> f64 {
+    let (mut excess, mut variance) = (0.0, 0.0);
+    for [control, candidate] in strata {
+        let n = control.n + candidate.n;
+        if control.n >= 1.0 && candidate.n >= 1.0 {
+            let rate = (control.sum + candidate.sum) / n;
+            excess += candidate.sum - candidate.n * rate;
+            variance += rate * (1.0 - rate) * control.n * candidate.n / n;
+        }
+    }
+    if variance > 0.0 { excess / variance.sqrt() } else { 0.0 }
+}
+
 /// Worsening and its variance in one stratum; `None` where it cannot be told.
 fn within(signal: &Signal, allowed: Allowed, [control, candidate]: &Arms) -> Option<(f64, f64)> {
     let (n_c, n_t) = (control.n, candidate.n);
@@ -81,12 +97,11 @@ fn within(signal: &Signal, allowed: Allowed, [control, candidate]: &Arms) -> Opt
     let v_c = control.variance(prior, weight) / n_c;
     let v_t = candidate.variance(prior, weight) / n_t;
     let continuity = 0.25 * (1.0 / (n_t * n_t) + 1.0 / (n_c * n_c));
-    let scaled = |sum: f64| v_t + theta * theta * v_c + sum;
+    let scaled = v_t + theta * theta * v_c + continuity;
     let (worse, variance) = match signal.form {
         Form::Log => (t - c - theta.ln(), v_t + v_c),
-        Form::Rate(Direction::Higher) => (theta * c - t, scaled(continuity)),
-        Form::Rate(Direction::Lower) => (t - theta * c, scaled(continuity)),
-        Form::Mean => (t - theta * c, scaled(0.0)),
+        Form::Rate(Direction::Higher) => (theta * c - t, scaled),
+        Form::Rate(Direction::Lower) => (t - theta * c, scaled),
         Form::Scaled(Direction::Higher, scale) => (c - t - (1.0 - theta) * scale, v_t + v_c),
         Form::Scaled(Direction::Lower, scale) => (t - c - (theta - 1.0) * scale, v_t + v_c),
     };
@@ -101,7 +116,7 @@ pub(super) fn at_margin(signal: &Signal, margin: f64, usual: f64) -> Allowed {
     match signal.form {
         _ if signal.source == Source::Error => Allowed { multiple: 1.0, shift: margin * usual.max(0.01) },
         Form::Rate(Direction::Higher) | Form::Scaled(Direction::Higher, _) => Allowed::multiple(1.0 - margin),
-        Form::Log | Form::Mean | Form::Rate(Direction::Lower) | Form::Scaled(Direction::Lower, _) => {
+        Form::Log | Form::Rate(Direction::Lower) | Form::Scaled(Direction::Lower, _) => {
             Allowed::multiple(1.0 + margin)
         }
     }

@@ -6,7 +6,7 @@ use uplift_model::verdict::{
     Allocation, Combined, Coverage, Findings, FixedLook, Interval, LogEvidence, Method, MetricFinding, Phase, Summary,
 };
 
-use super::contrast::{Allowed, Contrast, at_margin, contrast};
+use super::contrast::{Allowed, Contrast, at_margin, contrast, excess_z};
 use super::evidence::{self, combined, mixed};
 use super::needed;
 use super::plan::{Form, Plan, Signal, Source};
@@ -151,7 +151,7 @@ fn one(plan: &Plan, state: &State, metric: usize, phase: Phase, against: &Harm<'
         summary: match signal.form {
             Form::Log => Summary::GeometricMean,
             Form::Rate(_) => Summary::Rate,
-            Form::Mean | Form::Scaled(..) => Summary::Mean,
+            Form::Scaled(..) => Summary::Mean,
         },
         n: units(shown),
         control,
@@ -170,25 +170,24 @@ fn one(plan: &Plan, state: &State, metric: usize, phase: Phase, against: &Harm<'
 
 /// The planned look for harm in one metric, its level shared by the signals that are most sensitive to it.
 fn p_harm(plan: &Plan, state: &State, metric: usize, counts: &[bool]) -> f64 {
-    let tested = || {
-        plan.signals.iter().enumerate().filter(|(_, signal)| {
-            signal.metric == metric && signal.weight > 0.0 && !matches!(signal.source, Source::Raw(_))
-        })
-    };
+    let tested =
+        || plan.signals.iter().enumerate().filter(|(_, signal)| signal.metric == metric && signal.weight > 0.0);
     let least = tested()
         .filter(|(place, _)| counts[*place])
         .map(|(place, signal)| {
             let arms = state.strata.iter().map(|stratum| &stratum.harm[0].arms[place]);
-            p(contrast(signal, Allowed::NOTHING, arms).z()) / part(signal)
+            let z =
+                if signal.event.is_some() { excess_z(arms) } else { contrast(signal, Allowed::NOTHING, arms).z() };
+            p(z) / part(signal)
         })
         .fold(1.0, f64::min);
     (least * tested().map(|(_, signal)| part(signal)).sum::<f64>()).min(1.0)
 }
 
-/// The part of a metric's level that a signal gets: a rare event needs more of it than a mean.
+/// The part of a metric's level that a signal gets: rare events, of which there are two, need more of it than a mean.
 fn part(signal: &Signal) -> f64 {
     match signal.source {
-        Source::Tail(_) => 0.6,
+        Source::Tail(..) => 0.3,
         _ => 0.4,
     }
 }
@@ -267,7 +266,7 @@ pub(super) fn effect(signal: &Signal, control: f64, equal: Contrast, half: f64) 
             Form::Log => 1.0 - worsening.exp(),
             Form::Rate(Direction::Higher) => -worsening / (1.0 - control).max(0.01),
             Form::Rate(Direction::Lower) => -worsening / control.max(0.01),
-            Form::Mean | Form::Scaled(..) => -worsening / control.abs().max(1e-9),
+            Form::Scaled(..) => -worsening / control.abs().max(1e-9),
         };
         // Adding nothing turns a negative zero into a plain one.
         change.clamp(-1.0, 1.0) + 0.0
@@ -299,7 +298,7 @@ fn harm_of(plan: &Plan, state: &State, metric: usize, against: &Harm<'_>) -> (f6
 fn ln_better(plan: &Plan, state: &State, place: usize, allowed: Allowed, usual: f64) -> f64 {
     let signal = &plan.signals[place];
     let countable = usual > 0.01 || allowed.shift <= 0.0;
-    if signal.event && plan.comparison == Comparison::Concurrent && countable {
+    if signal.event.is_some() && plan.comparison == Comparison::Concurrent && countable {
         let theta = allowed.multiple + allowed.shift / usual.max(0.01);
         return state
             .strata

@@ -53,9 +53,8 @@ impl Facts {
             },
             Source::Error => Some(f64::from(u8::from(self.errored))),
             Source::Log(amount) => self.amount(plan, amount, view).map(f64::ln),
-            Source::Raw(amount) => self.amount(plan, amount, view).map(|value| value / plan.scale(amount)),
-            Source::Tail(threshold) => self
-                .amount(plan, Amount::Duration, view)
+            Source::Tail(amount, threshold) => self
+                .amount(plan, amount, view)
                 .map(|value| f64::from(u8::from(value > threshold || (!self.ended && value >= threshold)))),
             Source::Score(place) => self.scores.get(place).copied().flatten(),
         };
@@ -72,18 +71,6 @@ impl Facts {
             Amount::Tokens => self.amounts[1].filter(|_| self.ended),
             Amount::Cost => self.amounts[2].filter(|_| self.ended),
         }
-    }
-}
-
-impl Plan {
-    /// Historical mean of an amount; signals on raw amounts exist only where it is known.
-    fn scale(&self, amount: Amount) -> f64 {
-        let known = match amount {
-            Amount::Duration => self.baseline.duration,
-            Amount::Tokens => self.baseline.tokens,
-            Amount::Cost => self.baseline.cost,
-        };
-        known.map_or(1.0, |amount| amount.mean)
     }
 }
 

@@ -54,12 +54,12 @@ fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
 
 fn amount_of(mut values: Vec<f64>) -> Option<AmountBaseline> {
     values.sort_by(f64::total_cmp);
-    let (p95, p99) = (quantile(&values, 0.95)?, quantile(&values, 0.99)?);
+    let (p95, p98, p99) = (quantile(&values, 0.95)?, quantile(&values, 0.98)?, quantile(&values, 0.99)?);
     let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();
     let most = cap(p95, p99);
     let cut: Vec<f64> = values.iter().map(|value| value.min(most)).collect();
     let ((log_mean, log_variance), (mean, variance)) = (moments(&logs), moments(&cut));
-    Some(AmountBaseline { log_mean, log_variance, mean, variance, p95, p99 })
+    Some(AmountBaseline { log_mean, log_variance, mean, variance, p95, p98, p99 })
 }
 
 fn score_of(mut values: Vec<f64>) -> Option<ScoreBaseline> {

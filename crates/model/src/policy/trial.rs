@@ -130,7 +130,7 @@ impl Default for TrialPolicy {
             max_crossover: 0.02,
             task_timeout_ms: None,
             focus: 0.3,
-            from_start_weight: 0.6,
+            from_start_weight: 0.7,
             restarts: 10,
             ramp_first_share: 0.1,
             ramp_full_share: 0.5,
