@@ -1,8 +1,10 @@
 //! Decide: findings and policy become a verdict. A total match, without memory: the same findings give the same verdict.
 //!
 //! The order is the order of trust: is the comparison sound, does the candidate hurt, is it shown to help; and if none
-//! of these, what the policy says about not knowing.
+//! of these, what the policy says about not knowing. [`claims`] says, over many improvements, which of them may be said
+//! to have helped.
 
+pub mod claims;
 mod harm;
 mod keep;
 mod words;
