@@ -24,8 +24,9 @@ pub fn is_due(
     horizon_reached: bool,
     policy: &TrialPolicy,
 ) -> bool {
+    // Which of the two levels applies is in the findings; the weaker one decides whether they are worth computing.
     horizon_reached
-        || log_combined >= (1.0 / policy.rollback_alpha).ln()
+        || log_combined >= (1.0 / policy.rollback_alpha.max(policy.hold_back_alpha)).ln()
         || log_allocation >= policy.allocation_evidence.ln()
         || crossover > policy.max_crossover
 }

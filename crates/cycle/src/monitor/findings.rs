@@ -10,7 +10,7 @@ use super::contrast::{Allowed, Contrast, at_margin, contrast, excess_z};
 use super::evidence::{self, combined, mixed};
 use super::needed;
 use super::plan::{Form, Plan, Signal, Source};
-use super::state::{Arms, State};
+use super::state::{Pair, State};
 use crate::stats::combine::ln_sum;
 use crate::stats::conditional::Conditional;
 use crate::stats::{allocation, mixture, normal};
@@ -113,8 +113,8 @@ fn one(plan: &Plan, state: &State, metric: usize, phase: Phase, against: &Harm<'
     let place = plan.primary(metric)?;
     let signal = &plan.signals[place];
     let spec = &plan.metrics[metric];
-    let harm: Vec<&Arms> = state.strata.iter().map(|stratum| &stratum.harm[0].arms[place]).collect();
-    let mature: Vec<&Arms> = state.strata.iter().map(|stratum| &stratum.mature.arms[place]).collect();
+    let harm: Vec<Pair> = state.strata.iter().map(|stratum| stratum.harm[0].pair(place)).collect();
+    let mature: Vec<Pair> = state.strata.iter().map(|stratum| stratum.mature.pair(place)).collect();
     // Until a horizon the young count too: what is shown is what a rollback would rest on.
     let shown = if phase == Phase::Early || !both_arms(&mature) { &harm } else { &mature };
     let (control, candidate) = standardised(signal, shown);
@@ -175,7 +175,7 @@ fn p_harm(plan: &Plan, state: &State, metric: usize, counts: &[bool]) -> f64 {
     let least = tested()
         .filter(|(place, _)| counts[*place])
         .map(|(place, signal)| {
-            let arms = state.strata.iter().map(|stratum| &stratum.harm[0].arms[place]);
+            let arms = state.strata.iter().map(|stratum| stratum.harm[0].pair(place));
             let z =
                 if signal.event.is_some() { excess_z(arms) } else { contrast(signal, Allowed::NOTHING, arms).z() };
             p(z) / part(signal)
@@ -197,30 +197,30 @@ fn p(z: f64) -> f64 {
     normal::upper(z)
 }
 
-fn both_arms(strata: &[&Arms]) -> bool {
+fn both_arms(strata: &[Pair]) -> bool {
     let n = units(strata);
     n[0] > 0 && n[1] > 0
 }
 
-fn units(strata: &[&Arms]) -> [u64; 2] {
-    [0, 1].map(|arm: usize| strata.iter().map(|arms| arms[arm].n).sum::<f64>() as u64)
+fn units(strata: &[Pair]) -> [u64; 2] {
+    [0, 1].map(|arm: usize| strata.iter().map(|pair| pair.arms[arm].n).sum::<f64>() as u64)
 }
 
-fn total_units(strata: &[&Arms]) -> f64 {
+fn total_units(strata: &[Pair]) -> f64 {
     units(strata).iter().sum::<u64>() as f64
 }
 
 /// Both arms' values with the same weight for each share epoch, so that a daily swing under a ramp does not show as a
 /// difference.
-fn standardised(signal: &Signal, strata: &[&Arms]) -> (f64, f64) {
+fn standardised(signal: &Signal, strata: &[Pair]) -> (f64, f64) {
     let (mut whole, mut sums) = (0.0, [0.0; 2]);
-    for arms in strata {
+    for Pair { arms, predicted } in strata {
         let [n_c, n_t] = [arms[0].n, arms[1].n];
         if n_c > 0.0 && n_t > 0.0 {
             let weight = n_c * n_t / (n_c + n_t);
             whole += weight;
             for (sum, arm) in sums.iter_mut().zip(arms.iter()) {
-                *sum += weight * (arm.mean() + signal.centre);
+                *sum += weight * (arm.mean() + signal.centre + predicted);
             }
         }
     }
@@ -228,8 +228,8 @@ fn standardised(signal: &Signal, strata: &[&Arms]) -> (f64, f64) {
         sums.map(|sum| sum / whole)
     } else {
         [0, 1].map(|arm: usize| {
-            let n: f64 = strata.iter().map(|arms| arms[arm].n).sum();
-            let sum: f64 = strata.iter().map(|arms| arms[arm].sum).sum();
+            let n: f64 = strata.iter().map(|pair| pair.arms[arm].n).sum();
+            let sum: f64 = strata.iter().map(|pair| pair.arms[arm].sum + pair.arms[arm].n * pair.predicted).sum();
             if n > 0.0 { sum / n + signal.centre } else { f64::NAN }
         })
     };
@@ -310,7 +310,7 @@ fn ln_better(plan: &Plan, state: &State, place: usize, allowed: Allowed, usual: 
             })
             .sum();
     }
-    let found = contrast(signal, allowed, state.strata.iter().map(|stratum| &stratum.mature.arms[place]));
+    let found = contrast(signal, allowed, state.strata.iter().map(|stratum| stratum.mature.pair(place)));
     mixture::one_sided(-found.score, found.information, signal.rho)
 }
 

@@ -61,6 +61,8 @@ pub(super) struct Signal {
     pub(super) rho: f64,
     /// True for the one signal of a metric that its estimate and its keep rest on.
     pub(super) primary: bool,
+    /// True where the part of a value that was predictable is taken off before it is summed.
+    pub(super) adjusted: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -131,7 +133,7 @@ impl Plan {
             timeout_ms,
             mature_age_us: (timeout_ms.max(window_ms) * 1e3) as i64,
             baseline: trial.baseline.clone(),
-            log_threshold: (1.0 / policy.rollback_alpha).ln(),
+            log_threshold: (1.0 / trial.rollback_alpha()).ln(),
             keep_log_threshold: (2.0 / policy.keep_alpha).ln(),
             error_margin_points: policy.error_margin_points,
             units_at_focus: trial.expected_units.max(1.0) * policy.focus,
@@ -262,6 +264,7 @@ fn blank(metric: usize, source: Source, form: Form) -> Signal {
         prior_variance: None,
         rho: 0.0,
         primary: true,
+        adjusted: false,
     }
 }
 
@@ -333,19 +336,26 @@ fn finish(signals: &mut [Signal], trial: &Trial) {
         signals.iter().map(|signal| signal.weight.max(0.0)).sum::<f64>() + f64::from(u8::from(tails > 0.0));
     let share = trial.stages.last().map_or(0.5, |stage| stage.share);
     let units = trial.expected_units.max(1.0) * trial.policy.focus * share * (1.0 - share);
+    let predictor = trial.baseline.predictor.as_ref();
     for signal in signals {
         let part = if signal.weight < 0.0 { -signal.weight / tails } else { signal.weight };
         signal.weight = if whole > 0.0 { part / whole } else { 0.0 };
         if matches!(signal.source, Source::Log(_) | Source::Tail(..)) {
             signal.least = Some(trial.policy.least_cost_ratio.max(1.0));
         }
+        // Events are compared by whose they were; there is no variance to reduce.
+        let explained = predictor
+            .filter(|_| signal.event.is_none())
+            .map_or(0.0, |known| known.explained(trial.metrics[signal.metric].measure.name()));
+        signal.adjusted = explained > 0.0;
         let guess = match signal.form {
             Form::Rate(_) => 0.16,
             Form::Log => 1.0,
             Form::Scaled(_, scale) => scale * scale,
         };
         let variance = signal.prior_variance.filter(|known| *known > 0.0 && known.is_finite()).unwrap_or(guess);
-        let level = trial.policy.rollback_alpha * signal.weight.max(0.05) * trial.policy.from_start_weight.max(0.05);
-        signal.rho = best_rho(units / variance, 2.0 * level);
+        let level = trial.rollback_alpha() * signal.weight.max(0.05) * trial.policy.from_start_weight.max(0.05);
+        // What is left once the prediction is taken off, if history can be trusted: only the focus rests on it.
+        signal.rho = best_rho(units / (variance * (1.0 - explained)), 2.0 * level);
     }
 }

@@ -13,6 +13,9 @@ pub(super) struct Facts {
     errored: bool,
     amounts: [Option<f64>; 3],
     scores: Vec<Option<f64>>,
+    /// By metric, how far its value was predicted to lie from the usual; empty where nothing is predicted.
+    #[serde(default)]
+    predicted: Vec<f64>,
 }
 
 /// The age at which a unit is read.
@@ -37,14 +40,28 @@ impl Facts {
                 .iter()
                 .map(|name| outcome.scores.get(name).copied().filter(|score| score.is_finite()))
                 .collect(),
+            predicted: plan.baseline.predictor.as_ref().map_or_else(Vec::new, |predictor| {
+                let row = predictor.row(outcome);
+                plan.metrics.iter().map(|spec| predictor.predicted(spec.measure.name(), &row)).collect()
+            }),
         }
+    }
+
+    /// The same facts with the prediction made from what was first known: later records may tell what an arm has done.
+    pub(super) fn predicted_as(self, first: &Self) -> Self {
+        Self { predicted: first.predicted.clone(), ..self }
+    }
+
+    /// What is taken off a signal's value.
+    pub(super) fn predicted(&self, signal: &Signal) -> f64 {
+        if signal.adjusted { self.predicted.get(signal.metric).copied().unwrap_or(0.0) } else { 0.0 }
     }
 
     pub(super) fn outcome_known(&self, view: View) -> bool {
         self.success.is_some() || (view == View::Mature && !self.ended)
     }
 
-    /// The value for a signal, centred; NaN where it is unknown.
+    /// The value for a signal, centred and less what was predicted; NaN where it is unknown.
     pub(super) fn value(&self, plan: &Plan, signal: &Signal, view: View) -> f64 {
         let known = match signal.source {
             Source::Success => match (self.ended, view) {
@@ -58,7 +75,9 @@ impl Facts {
                 .map(|value| f64::from(u8::from(value > threshold || (!self.ended && value >= threshold)))),
             Source::Score(place) => self.scores.get(place).copied().flatten(),
         };
-        known.map_or(f64::NAN, |value| value.clamp(signal.cut.0, signal.cut.1) - signal.centre)
+        known.map_or(f64::NAN, |value| {
+            value.clamp(signal.cut.0, signal.cut.1) - signal.centre - self.predicted(signal)
+        })
     }
 
     fn amount(&self, plan: &Plan, amount: Amount, view: View) -> Option<f64> {

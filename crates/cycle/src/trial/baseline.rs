@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::covariates;
 use uplift_model::trial::{AmountBaseline, Baseline, ScoreBaseline, UnitOutcome, cap};
 
 /// Makes a baseline of ended units. Parts with fewer than `minimum` known values stay unknown: a percentile of ten
@@ -39,6 +40,7 @@ pub fn of_history(units: &[UnitOutcome], minimum: u64) -> Baseline {
         tokens: amount(|unit| unit.tokens),
         cost: amount(|unit| unit.cost),
         scores,
+        predictor: covariates::predictor(&ended, minimum),
     }
 }
 

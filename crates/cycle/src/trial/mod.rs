@@ -1,8 +1,9 @@
 //! Trial: what happens around the evidence. In reading order: [`mod@unit`] (tasks become units), [`baseline`] (history
-//! before the start), [`preflight`] (what can be seen at all), [`ramp`] (how the share grows). Which arm a unit gets is
+//! before the start), [`covariates`] (what it predicts), [`preflight`] (what can be seen at all), [`ramp`] (how the share grows). Which arm a unit gets is
 //! a pure function of its name, in `uplift_model::trial`.
 
 pub mod baseline;
+pub mod covariates;
 pub mod preflight;
 pub mod ramp;
 pub mod unit;
