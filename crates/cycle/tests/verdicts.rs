@@ -422,3 +422,34 @@ fn the_preflight_says_what_can_be_seen() {
     assert!((preflight::units_needed(1.0, 0.1, 0.1) as f64 - 9_600.0).abs() < 200.0);
     assert!(!ask(f64::NAN, 0.5).enough);
 }
+
+#[test]
+fn control_slower_than_its_own_forecast_is_interference() {
+    let day = |first: i64, factor: f64, seed: u64| -> Vec<UnitOutcome> {
+        let mut list = units(EQUAL, 500, seed);
+        for unit in &mut list {
+            // Twice as slow in the second half of every day.
+            let late = unit.started_us % hours_us(24.0) >= hours_us(12.0);
+            unit.started_us += first * hours_us(24.0);
+            unit.duration_ms = unit.duration_ms.map(|ms| ms * factor * if late { 2.0 } else { 1.0 });
+            unit.unit = format!("{first}/{}", unit.unit);
+        }
+        list
+    };
+    let history: Vec<UnitOutcome> = (0..10).flat_map(|first| day(first, 1.0, 40 + first as u64)).collect();
+    let mut shared = trial(&[Measure::Success], 500.0);
+    shared.baseline = uplift_cycle::trial::baseline::of_history(&history, 20);
+    shared.started_us = 10 * hours_us(24.0);
+    shared.stages = vec![ShareStage { from_us: shared.started_us, share: 0.5 }];
+    let flagged = |factor: f64, hours: f64| {
+        let mut monitor = Monitor::new(&shared);
+        let until_us = shared.started_us + hours_us(hours);
+        for unit in day(10, factor, 77).iter().filter(|unit| unit.started_us < until_us) {
+            monitor.record(unit);
+        }
+        monitor.findings(until_us).interference
+    };
+    // The slow half of the day alone is no news; that both arms are half as slow again is.
+    assert_eq!([flagged(1.0, 12.0), flagged(1.0, 24.0), flagged(1.6, 24.0)], [false, false, true]);
+    assert!(!flagged(0.5, 24.0));
+}

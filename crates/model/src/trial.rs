@@ -136,9 +136,32 @@ pub struct Baseline {
     pub cost: Option<AmountBaseline>,
     /// Declared scores by name.
     pub scores: BTreeMap<String, ScoreBaseline>,
+    /// How long units take by the hour; `None` where history is too short to tell hours apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<HourForecast>,
     /// What can be predicted of a unit before it starts; `None` where nothing is known beforehand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predictor: Option<Predictor>,
+}
+
+/// What history says of log durations, cut at the 95th percentile, hour by hour.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HourForecast {
+    /// Mean by hour since the Unix epoch, modulo the length: 24 hours of the day, or 168 of the week.
+    pub by_hour: Vec<f64>,
+    /// Variance of a unit about its hour's mean.
+    pub variance: f64,
+    /// Variance of a day's mean about its hours' means, beyond what its units explain: days differ.
+    pub day_variance: f64,
+}
+
+impl HourForecast {
+    /// The mean expected of a unit that starts then; `None` for a forecast without hours.
+    pub fn at(&self, started_us: i64) -> Option<f64> {
+        let hours = i64::try_from(self.by_hour.len()).ok().filter(|hours| *hours > 0)?;
+        let hour = started_us.div_euclid(crate::policy::trial::HOUR_US).rem_euclid(hours);
+        self.by_hour.get(usize::try_from(hour).ok()?).copied()
+    }
 }
 
 /// A number known before a unit is assigned.

@@ -314,10 +314,12 @@ fn ln_better(plan: &Plan, state: &State, place: usize, allowed: Allowed, usual: 
     mixture::one_sided(-found.score, found.information, signal.rho)
 }
 
-/// True when control's success fell, or its errors rose, against its own history: something that both arms share is
-/// being used up.
+/// Evidence that makes interference.
+const INTERFERENCE: f64 = 100.0;
+
+/// True when control's success fell, its errors rose or its durations grew against its own history: something that both
+/// arms share is being used up.
 fn interference(plan: &Plan, state: &State) -> bool {
-    const EVIDENCE: f64 = 100.0;
     let history = plan.baseline.units as f64;
     if history <= 0.0 {
         return false;
@@ -340,8 +342,24 @@ fn interference(plan: &Plan, state: &State) -> bool {
     [
         against(&Measure::Success, plan.baseline.success_rate, -1.0),
         against(&Measure::Errors, plan.baseline.error_rate, 1.0),
+        slower_than_forecast(plan, state),
     ]
     .into_iter()
     .flatten()
-    .any(|ln| ln >= EVIDENCE.ln())
+    .any(|ln| ln >= INTERFERENCE.ln())
+}
+
+/// Natural logarithm of the evidence that control is slower than its forecast by the hour. Days differ, so however many
+/// units a day has, its mean is never surer than a day is.
+fn slower_than_forecast(plan: &Plan, state: &State) -> Option<f64> {
+    let forecast = plan.baseline.forecast.as_ref()?;
+    let slowness = state.slowness;
+    let spread_of = |units: f64| {
+        forecast.variance / units.max(1.0)
+            + forecast.variance / (plan.baseline.units as f64).max(1.0)
+            + forecast.day_variance
+    };
+    let spread = spread_of(slowness.n);
+    let rho = mixture::best_rho(1.0 / spread_of(plan.units_at_focus), 2.0 / INTERFERENCE);
+    (slowness.n > 0.0 && spread > 0.0).then(|| mixture::one_sided(slowness.mean() / spread, 1.0 / spread, rho))
 }

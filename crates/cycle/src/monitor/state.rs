@@ -86,6 +86,9 @@ pub struct State {
     /// Start of each unit in either queue.
     started: HashMap<u64, i64>,
     crossed: f64,
+    /// Control's log durations beyond the forecast.
+    #[serde(default)]
+    pub(super) slowness: Sums,
     pub(super) late: u64,
     pub(super) now_us: i64,
     pub(super) horizon_taken: bool,
@@ -104,6 +107,7 @@ impl State {
             aged: Queue::new(),
             started: HashMap::new(),
             crossed: 0.0,
+            slowness: Sums::default(),
             late: 0,
             now_us: i64::MIN,
             horizon_taken: false,
@@ -211,6 +215,11 @@ impl State {
     }
 
     fn count_for_harm(&mut self, plan: &Plan, started_us: i64, unit: &Pending, change: fn(&mut Sums, f64)) {
+        if unit.arm == Arm::Control
+            && let Some(beyond) = unit.facts.slowness(plan, started_us)
+        {
+            change(&mut self.slowness, beyond);
+        }
         let starts = plan.starts_us.partition_point(|start| *start <= started_us).max(1);
         for (place, signal) in plan.signals.iter().enumerate() {
             let value = unit.facts.value(plan, signal, View::Harm);

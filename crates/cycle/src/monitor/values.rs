@@ -52,6 +52,15 @@ impl Facts {
         Self { predicted: first.predicted.clone(), ..self }
     }
 
+    /// Log duration beyond what history expects of a unit that starts then, in the harm cohort; `None` where the one or
+    /// the other is unknown.
+    pub(super) fn slowness(&self, plan: &Plan, started_us: i64) -> Option<f64> {
+        let expected = plan.baseline.forecast.as_ref()?.at(started_us)?;
+        let most = plan.baseline.duration?.p95;
+        let log = self.amount(plan, Amount::Duration, View::Harm)?.min(most).ln();
+        Some(log - expected).filter(|beyond| beyond.is_finite())
+    }
+
     /// What is taken off a signal's value.
     pub(super) fn predicted(&self, signal: &Signal) -> f64 {
         if signal.adjusted { self.predicted.get(signal.metric).copied().unwrap_or(0.0) } else { 0.0 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::covariates;
+use super::{covariates, forecast};
 use uplift_model::trial::{AmountBaseline, Baseline, ScoreBaseline, UnitOutcome, cap};
 
 /// Makes a baseline of ended units. Parts with fewer than `minimum` known values stay unknown: a percentile of ten
@@ -31,15 +31,17 @@ pub fn of_history(units: &[UnitOutcome], minimum: u64) -> Baseline {
             if enough(&values) { Some((name.clone(), score_of(values)?)) } else { None }
         })
         .collect();
+    let duration = amount(|unit| unit.duration_ms);
     Baseline {
         units: ended.len() as u64,
         success_rate: enough(&success).then_some(rate),
         success_variance: enough(&success).then_some(variance),
         error_rate: (ended.len() as u64 >= minimum.max(2)).then(|| errors / ended.len() as f64),
-        duration: amount(|unit| unit.duration_ms),
+        duration,
         tokens: amount(|unit| unit.tokens),
         cost: amount(|unit| unit.cost),
         scores,
+        forecast: duration.and_then(|known| forecast::of_history(&ended, known.p95)),
         predictor: covariates::predictor(&ended, minimum),
     }
 }
