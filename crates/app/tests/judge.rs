@@ -204,3 +204,117 @@ fn two_files_are_two_arms_and_retries_are_harmless() {
     let (code, _) = judge(&["--control", a.to_str().unwrap(), "--candidate", "no-such-file"]);
     assert_eq!(code, 2);
 }
+
+/// A run that starts so many minutes into a day and takes a second.
+fn timed(success: bool, minute: usize) -> Vec<Value> {
+    let ts = format!("2026-01-{:02}T{:02}:{:02}:00Z", 1 + minute / 1_440, minute / 60 % 24, minute % 60);
+    let mut events = run(success, json!(1_000));
+    for event in &mut events {
+        event["ts"] = json!(ts);
+    }
+    events
+}
+
+/// A run in which a tool fails on the way.
+fn stumbling(success: bool) -> Vec<Value> {
+    let mut events = run(success, json!(1_000));
+    events.insert(1, json!({"event_type": "TOOL_EXECUTED", "outcome": "ERROR"}));
+    events
+}
+
+#[test]
+fn errors_that_were_recovered_from_are_no_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.ndjson");
+    write(
+        &path,
+        &[
+            ("plain", 50, |run_no| run(run_no % 5 > 0, json!(1_000))),
+            ("stumbles", 50, |run_no| stumbling(run_no % 5 > 0)),
+        ],
+    );
+    let file = path.to_str().unwrap();
+    let arms = [file, "--split", "attributes.variant", "--control", "plain", "--candidate", "stumbles"];
+    let (_, answer) = judge(&arms);
+    assert_eq!(answer["errors"]["control"], json!(0.0), "{}", answer["text"]);
+    assert_eq!(answer["errors"]["candidate"], json!(0.2), "{}", answer["text"]);
+}
+
+#[test]
+fn a_watch_follows_the_clock_where_the_arms_ran_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.ndjson");
+    write(
+        &path,
+        &[
+            ("good", 300, |run_no| timed(run_no % 10 > 0, 4 * run_no)),
+            ("bad", 300, |run_no| timed(run_no % 2 == 0, 4 * run_no + 2)),
+            ("later", 300, |run_no| timed(run_no % 2 == 0, 1_440 + 4 * run_no)),
+            ("timeless", 300, |run_no| run(run_no % 2 == 0, json!(1_000))),
+        ],
+    );
+    let file = path.to_str().unwrap();
+    for (candidate, order) in
+        [("bad", "times"), ("later", "positions_one_after_the_other"), ("timeless", "positions_without_times")]
+    {
+        let arms = [file, "--split", "attributes.variant", "--control", "good", "--candidate", candidate, "--watch"];
+        let watch = judge(&arms).1["watch"].clone();
+        assert_eq!(watch["order"], order, "{watch}");
+        assert_eq!((&watch["stopped"], &watch["verdict"]["decision"]), (&json!(true), &json!("rollback")), "{watch}");
+        // Both start a run every four minutes, so hours and runs tell the same time.
+        if order == "times" {
+            let (hours, after) = (watch["hours"].as_f64().unwrap(), watch["after"][1].as_f64().unwrap());
+            assert!((hours - after * 4.0 / 60.0).abs() < 0.2 && hours < 12.0, "{watch}");
+        } else {
+            assert!(watch["hours"].is_null() && watch["text"].as_str().unwrap().contains("by position"), "{watch}");
+        }
+    }
+    // Said to be assigned at random, runs one after the other are a broken assignment.
+    let arms = [file, "--split", "attributes.variant", "--control", "good", "--candidate", "later", "--watch"];
+    let watch = judge(&[&arms[..], &["--share", "0.5"]].concat()).1["watch"].clone();
+    assert_eq!(watch["verdict"]["decision"], "invalid_allocation", "{watch}");
+}
+
+/// A run whose prompt decides how long it takes; `slower` adds a twentieth.
+fn sized(run_no: usize, slower: f64) -> Vec<Value> {
+    let size = 1 + run_no * 7_919 % 97;
+    let noise = 1.0 + (run_no * 31 % 11) as f64 / 100.0;
+    let mut events = run(!run_no.is_multiple_of(5), json!(size as f64 * 100.0 * noise * slower));
+    for event in &mut events {
+        event["prompt_size"] = json!(size);
+        event["kind"] = json!(if size > 48 { "long" } else { "short" });
+    }
+    events
+}
+
+#[test]
+fn what_was_known_before_the_runs_explains_part_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.ndjson");
+    write(&path, &[("plain", 150, |run_no| sized(run_no, 1.0)), ("slower", 150, |run_no| sized(run_no + 40, 1.05))]);
+    let file = path.to_str().unwrap();
+    let p_of = |more: &[&str]| {
+        let arms = [file, "--split", "attributes.variant", "--control", "plain", "--candidate", "slower"];
+        // Runs do not recur: they are compared as two groups.
+        let args = [&arms[..], &["--pair", "attributes.none"], more].concat();
+        let (_, answer) = judge(&args);
+        (answer["duration_ms"]["p"].as_f64().unwrap(), answer["duration_ms"]["effect"].as_f64().unwrap())
+    };
+    let (blind, (informed, effect), (by_kind, _)) =
+        (p_of(&[]).0, p_of(&["--covariate", "prompt_size"]), p_of(&["--strata", "kind"]));
+    assert!(blind > 0.1, "{blind}");
+    assert!(informed < 1e-9 && (effect + 0.05).abs() < 0.01, "{informed} {effect}");
+    assert!(by_kind < blind, "{by_kind} {blind}");
+    let (code, _) = judge(&[
+        file,
+        "--split",
+        "attributes.variant",
+        "--control",
+        "plain",
+        "--candidate",
+        "slower",
+        "--strata",
+        "attributes.variant",
+    ]);
+    assert_eq!(code, 2);
+}

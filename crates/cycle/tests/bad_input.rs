@@ -99,6 +99,7 @@ fn judged_runs_answer_explicitly_and_never_keep() {
                 policy: TrialPolicy::default(),
                 share: None,
                 crossed: list.iter().filter(|unit| unit.crossed).count() as u64,
+                predictor: uplift_cycle::trial::covariates::predictor(&list.iter().collect::<Vec<_>>(), 20),
             };
             let findings = judge::findings(&arm(Arm::Control), &arm(Arm::Candidate), &question);
             let verdict = decide(&findings, &question.policy);

@@ -211,12 +211,114 @@ fn before_and_after_never_proves_and_a_hold_back_never_decides_early() {
 
     let mut watch = trial(Purpose::ErrorPrevention.goals(), 4_000.0);
     watch.kind = TrialKind::HoldBack;
-    assert_eq!(verdict_of(&watch, &units(BETTER, 4_000, 5)).decision, Decision::Running);
+    let mut monitor = Monitor::new(&watch);
+    for unit in units(BETTER, 4_000, 5) {
+        monitor.record(&unit);
+    }
+    let half = decide(&monitor.findings(watch.horizon_us() / 2), &watch.policy);
+    assert_eq!(half.decision, Decision::Running, "{}", half.text);
     let worse = Truth { success: [0.8, 0.6], ..EQUAL };
     assert_eq!(verdict_of(&watch, &units(worse, 4_000, 5)).decision, Decision::Rollback);
-    watch.policy.max_test_duration_hours = watch.policy.test_duration_hours;
     let ended = verdict_of(&watch, &units(BETTER, 4_000, 5));
     assert_eq!((ended.decision, ended.reasons[0]), (Decision::Keep, Reason::WatchEnded));
+}
+
+#[test]
+fn a_hold_back_has_its_own_level_and_its_own_end() {
+    let mut watch = trial(&[Measure::Success], 4_000.0);
+    watch.kind = TrialKind::HoldBack;
+    assert_eq!((watch.horizon_us(), watch.last_horizon_us()), (hours_us(168.0), hours_us(168.0)));
+    let worse = Truth { success: [0.8, 0.6], ..EQUAL };
+    let list = units(worse, 4_000, 5);
+    let threshold = |trial: &uplift_model::trial::Trial| at_horizon(trial, &list).combined.log_threshold;
+    assert!((threshold(&watch) - 20.0_f64.ln()).abs() < 1e-12);
+    watch.policy.hold_back_alpha = 1e-300;
+    assert_eq!(verdict_of(&watch, &list).decision, Decision::Keep);
+    watch.policy.hold_back_alpha = 0.2;
+    assert!((threshold(&watch) - 5.0_f64.ln()).abs() < 1e-12);
+}
+
+#[test]
+fn a_single_metric_below_the_threshold_ends_the_trial_after_the_first_horizon_only() {
+    let mut alone = trial(&[Measure::Success], 4_000.0);
+    alone.metrics.retain(|spec| spec.measure == Measure::Success);
+    // No other rule may act.
+    alone.policy.rollback_alpha = 1e-300;
+    alone.policy.horizon_alpha = 1e-300;
+    let mut monitor = Monitor::new(&alone);
+    for unit in units(Truth { success: [0.8, 0.7], ..EQUAL }, 4_000, 5) {
+        monitor.record(&unit);
+    }
+    let verdicts = [23.9, 24.0, 25.0].map(|hours| decide(&monitor.findings(hours_us(hours)), &alone.policy));
+    assert_eq!(
+        verdicts.each_ref().map(|verdict| verdict.decision),
+        [Decision::Running, Decision::Inconclusive, Decision::Rollback]
+    );
+    assert_eq!(verdicts[2].reasons[0], Reason::EffectivenessBelowThreshold, "{}", verdicts[2].text);
+}
+
+#[test]
+fn what_was_known_beforehand_narrows_the_interval_and_moves_no_estimate() {
+    // Durations are e^size times noise a third as wide; what is recorded afterwards must not change the prediction.
+    let spread = |name: u64| (name * 7_919 % 1_000) as f64 / 500.0 - 1.0;
+    let sized = |mut unit: UnitOutcome, name: u64, size: f64| {
+        unit.covariates = BTreeMap::from([("size".to_owned(), size)]);
+        unit.duration_ms = Some(1_000.0 * (spread(name) + 0.3 * spread(name * 31 + 7)).exp());
+        unit
+    };
+    let list = |factor: f64| -> Vec<UnitOutcome> {
+        let all = units(EQUAL, 2_000, 12).into_iter().enumerate();
+        all.map(|(name, unit)| sized(unit, name as u64, factor * spread(name as u64))).collect()
+    };
+    let mut plain = trial(&[Measure::Success], 2_000.0);
+    plain.baseline = uplift_cycle::trial::baseline::of_history(&list(0.0), 20);
+    assert!(plain.baseline.predictor.is_none());
+    let mut informed = plain.clone();
+    informed.baseline = uplift_cycle::trial::baseline::of_history(&list(1.0), 20);
+    let explained = informed.baseline.predictor.as_ref().unwrap().explained("duration_ms");
+    assert!((explained - 1.0 / 1.09).abs() < 0.03, "{explained}");
+    let effect = |trial: &uplift_model::trial::Trial, list: &[UnitOutcome]| {
+        let findings = at_horizon(trial, list);
+        let found = findings.metrics.iter().find(|finding| finding.name == "duration_ms").unwrap();
+        (found.effect, found.control)
+    };
+    let ((wide, control), (narrow, adjusted)) = (effect(&plain, &list(1.0)), effect(&informed, &list(1.0)));
+    let ratio = ((narrow.high - narrow.low) / (wide.high - wide.low)).powi(2);
+    // A little more than 1 - R^2: history's whole variance counts for forty units.
+    assert!(ratio > 1.0 - explained - 0.02 && ratio < 1.0 - explained + 0.06, "{ratio} {explained}");
+    assert!(narrow.estimate.abs() < wide.estimate.abs().max(0.02), "{narrow:?} {wide:?}");
+    assert!((adjusted / control - 1.0).abs() < 0.05, "{adjusted} {control}");
+    // The same outcomes with sizes shifted for everyone: prompts have grown, and nothing else follows from it.
+    let grown = list(1.0).into_iter().map(|mut unit| {
+        unit.covariates.insert("size".to_owned(), unit.covariates["size"] + 0.5);
+        unit
+    });
+    let (moved, shown) = effect(&informed, &grown.collect::<Vec<_>>());
+    assert!((moved.estimate - narrow.estimate).abs() < 1e-3 && (shown / adjusted - 1.0).abs() < 1e-6, "{moved:?}");
+}
+
+#[test]
+fn what_becomes_known_later_is_not_what_was_known_beforehand() {
+    let mut informed = trial(&[Measure::Success], 2_000.0);
+    let list: Vec<UnitOutcome> = units(EQUAL, 2_000, 12)
+        .into_iter()
+        .map(|unit| {
+            let covariates = BTreeMap::from([("size".to_owned(), unit.duration_ms.unwrap().ln())]);
+            UnitOutcome { covariates, ..unit }
+        })
+        .collect();
+    informed.baseline = uplift_cycle::trial::baseline::of_history(&list, 20);
+    let findings = |last: &dyn Fn(&UnitOutcome) -> UnitOutcome| {
+        let mut monitor = Monitor::new(&informed);
+        for unit in &list {
+            monitor.record(&UnitOutcome { ended: false, duration_ms: None, ..unit.clone() });
+            monitor.record(&last(unit));
+        }
+        monitor.findings(informed.horizon_us())
+    };
+    let honest = findings(&Clone::clone);
+    let swapped = findings(&|unit| UnitOutcome { covariates: BTreeMap::new(), ..unit.clone() });
+    assert_eq!(honest, swapped);
 }
 
 fn helpful(direction: Direction, kind: ScoreKind) -> CustomMetric {
@@ -319,4 +421,35 @@ fn the_preflight_says_what_can_be_seen() {
     assert!(much.enough && power("duration_ms") > Some(0.9) && power("errors") < Some(0.6), "{much:?}");
     assert!((preflight::units_needed(1.0, 0.1, 0.1) as f64 - 9_600.0).abs() < 200.0);
     assert!(!ask(f64::NAN, 0.5).enough);
+}
+
+#[test]
+fn control_slower_than_its_own_forecast_is_interference() {
+    let day = |first: i64, factor: f64, seed: u64| -> Vec<UnitOutcome> {
+        let mut list = units(EQUAL, 500, seed);
+        for unit in &mut list {
+            // Twice as slow in the second half of every day.
+            let late = unit.started_us % hours_us(24.0) >= hours_us(12.0);
+            unit.started_us += first * hours_us(24.0);
+            unit.duration_ms = unit.duration_ms.map(|ms| ms * factor * if late { 2.0 } else { 1.0 });
+            unit.unit = format!("{first}/{}", unit.unit);
+        }
+        list
+    };
+    let history: Vec<UnitOutcome> = (0..10).flat_map(|first| day(first, 1.0, 40 + first as u64)).collect();
+    let mut shared = trial(&[Measure::Success], 500.0);
+    shared.baseline = uplift_cycle::trial::baseline::of_history(&history, 20);
+    shared.started_us = 10 * hours_us(24.0);
+    shared.stages = vec![ShareStage { from_us: shared.started_us, share: 0.5 }];
+    let flagged = |factor: f64, hours: f64| {
+        let mut monitor = Monitor::new(&shared);
+        let until_us = shared.started_us + hours_us(hours);
+        for unit in day(10, factor, 77).iter().filter(|unit| unit.started_us < until_us) {
+            monitor.record(unit);
+        }
+        monitor.findings(until_us).interference
+    };
+    // The slow half of the day alone is no news; that both arms are half as slow again is.
+    assert_eq!([flagged(1.0, 12.0), flagged(1.0, 24.0), flagged(1.6, 24.0)], [false, false, true]);
+    assert!(!flagged(0.5, 24.0));
 }

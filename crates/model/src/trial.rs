@@ -87,6 +87,9 @@ pub struct AmountBaseline {
     pub variance: f64,
     /// 95th percentile.
     pub p95: f64,
+    /// 98th percentile; 0 in records that do not have it, which then have no event there.
+    #[serde(default)]
+    pub p98: f64,
     /// 99th percentile.
     pub p99: f64,
 }
@@ -138,6 +141,97 @@ pub struct Baseline {
     pub cost: Option<AmountBaseline>,
     /// Declared scores by name.
     pub scores: BTreeMap<String, ScoreBaseline>,
+    /// How long units take by the hour; `None` where history is too short to tell hours apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<HourForecast>,
+    /// What can be predicted of a unit before it starts; `None` where nothing is known beforehand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub predictor: Option<Predictor>,
+}
+
+/// What history says of log durations, cut at the 95th percentile, hour by hour.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HourForecast {
+    /// Mean by hour since the Unix epoch, modulo the length: 24 hours of the day, or 168 of the week.
+    pub by_hour: Vec<f64>,
+    /// Variance of a unit about its hour's mean.
+    pub variance: f64,
+    /// Variance of a day's mean about its hours' means, beyond what its units explain: days differ.
+    pub day_variance: f64,
+}
+
+impl HourForecast {
+    /// The mean expected of a unit that starts then; `None` for a forecast without hours.
+    pub fn at(&self, started_us: i64) -> Option<f64> {
+        let hours = i64::try_from(self.by_hour.len()).ok().filter(|hours| *hours > 0)?;
+        let hour = started_us.div_euclid(crate::policy::trial::HOUR_US).rem_euclid(hours);
+        self.by_hour.get(usize::try_from(hour).ok()?).copied()
+    }
+}
+
+/// A number known before a unit is assigned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Covariate {
+    /// Its name.
+    pub name: String,
+    /// Historical mean.
+    pub mean: f64,
+    /// Historical standard deviation, above 0.
+    pub spread: f64,
+}
+
+/// Predictions from what is known before a unit is assigned, with coefficients from history only. Whatever they are, both
+/// arms are predicted alike, so taking the predicted part off a value adds nothing to a difference between arms and takes
+/// away the part of its variance that was explained.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Predictor {
+    /// Numbers, by name.
+    pub numbers: Vec<Covariate>,
+    /// Names of strata, each with its share of historical units.
+    pub strata: Vec<(String, f64)>,
+    /// By name of a metric.
+    pub metrics: BTreeMap<String, Prediction>,
+}
+
+/// How one metric is predicted, on the scale it is compared on (amounts as logarithms).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Change per standard deviation of each number, then for each stratum.
+    pub coefficients: Vec<f64>,
+    /// Share of the historical variance explained, in (0, 1).
+    pub explained: f64,
+}
+
+impl Predictor {
+    /// Standard deviations at which numbers are cut: one prompt of a million words must not decide.
+    const CUT: f64 = 4.0;
+
+    /// A unit as a row: numbers in standard deviations from their mean, then 1 for its own stratum, less the strata's
+    /// shares. What is not known is taken to be usual.
+    pub fn row(&self, unit: &UnitOutcome) -> Vec<f64> {
+        let numbers = self.numbers.iter().map(|covariate| {
+            let known = unit.covariates.get(&covariate.name).filter(|value| value.is_finite());
+            known.map_or(0.0, |value| ((value - covariate.mean) / covariate.spread).clamp(-Self::CUT, Self::CUT))
+        });
+        let strata = self
+            .strata
+            .iter()
+            .map(|(name, share)| unit.stratum.as_ref().map_or(0.0, |own| f64::from(u8::from(own == name)) - share));
+        numbers.chain(strata).collect()
+    }
+
+    /// How far a metric's value is predicted to lie from its mean; 0 for metrics that are not predicted.
+    pub fn predicted(&self, metric: &str, row: &[f64]) -> f64 {
+        let Some(prediction) = self.metrics.get(metric) else {
+            return 0.0;
+        };
+        prediction.coefficients.iter().zip(row).map(|(slope, cell)| slope * cell).sum()
+    }
+
+    /// Share of a metric's variance that is explained; 0 where it is not predicted.
+    pub fn explained(&self, metric: &str) -> f64 {
+        self.metrics.get(metric).map_or(0.0, |prediction| prediction.explained.clamp(0.0, 1.0))
+    }
 }
 
 /// A trial as declared before its start. It is never edited, except that stages are added.
@@ -177,14 +271,30 @@ impl Trial {
         assign(&self.key, unit, share)
     }
 
-    /// First horizon, microseconds since the Unix epoch.
+    /// First horizon, microseconds since the Unix epoch. A hold-back has one horizon, its end.
     pub fn horizon_us(&self) -> i64 {
-        self.started_us.saturating_add(hours_us(self.policy.test_duration_hours))
+        self.after_hours(self.policy.test_duration_hours)
     }
 
     /// Last horizon, microseconds since the Unix epoch.
     pub fn last_horizon_us(&self) -> i64 {
-        self.started_us.saturating_add(hours_us(self.policy.max_test_duration_hours))
+        self.after_hours(self.policy.max_test_duration_hours)
+    }
+
+    fn after_hours(&self, of_trial: f64) -> i64 {
+        let hours = match self.kind {
+            TrialKind::Trial => of_trial,
+            TrialKind::HoldBack => 24.0 * self.policy.hold_back_days,
+        };
+        self.started_us.saturating_add(hours_us(hours))
+    }
+
+    /// Level of the combined evidence: it rolls back at one over this number.
+    pub fn rollback_alpha(&self) -> f64 {
+        match self.kind {
+            TrialKind::Trial => self.policy.rollback_alpha,
+            TrialKind::HoldBack => self.policy.hold_back_alpha,
+        }
     }
 }
 
@@ -317,6 +427,13 @@ pub struct UnitOutcome {
     /// True when the unit was seen in both arms.
     #[serde(default)]
     pub crossed: bool,
+    /// Numbers that were known before the unit was assigned, by name: the size of its prompt, how earlier runs of the same
+    /// task went. Never anything an arm could have influenced.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub covariates: BTreeMap<String, f64>,
+    /// The kind of task it is, where that was known before it was assigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stratum: Option<String>,
 }
 
 #[cfg(test)]

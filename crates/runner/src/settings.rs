@@ -24,15 +24,15 @@ impl Engine {
     /// When the store cannot be read.
     pub async fn restore(&self) -> StoreResult<()> {
         self.read_switch().await?;
-        if let Some(stored) = self.store().setting(ENGINE.to_owned()).await? {
-            match merged(&self.policy(), stored) {
-                Ok(policy) => self.set_policy(Arc::new(policy)),
-                Err(error) => {
-                    tracing::error!(%error, "a setting made at run time is no longer valid and is left out");
-                }
-            }
-        }
+        self.read_settings().await?;
         self.snapshot().load(self.store()).await
+    }
+
+    /// Takes over the settings as they are on record: another process may have changed them.
+    pub(crate) async fn read_settings(&self) -> StoreResult<()> {
+        let stored = self.set_at_run_time().await?;
+        self.set_policy(Arc::new(merged(self.file_policy(), stored)));
+        Ok(())
     }
 
     /// Takes over the kill switch as it is on record.
@@ -125,12 +125,20 @@ fn with(policy: &Policy, name: &str, value: Value) -> Result<Policy, ControlErro
     Ok(Policy { engine, ..policy.clone() })
 }
 
-fn merged(policy: &Policy, stored: Value) -> Result<Policy, ControlError> {
+/// The policy with what was set at run time. What is no longer valid is logged and left out, by itself.
+fn merged(policy: &Policy, stored: Map<String, Value>) -> Policy {
     let mut merged = policy.clone();
-    let Value::Object(fields) = stored else { return Ok(merged) };
-    for (name, value) in fields {
-        merged = with(&merged, &name, value)?;
+    for (name, value) in stored {
+        let changed = with(&merged, &name, value).and_then(|changed| {
+            changed.check()?;
+            Ok(changed)
+        });
+        match changed {
+            Ok(changed) => merged = changed,
+            Err(error) => {
+                tracing::error!(%error, name, "a setting made at run time is no longer valid and is left out");
+            }
+        }
     }
-    merged.check()?;
-    Ok(merged)
+    merged
 }

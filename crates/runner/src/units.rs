@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use uplift_cycle::trial::unit::{Score, attributed, fold_attempts, fold_session};
+use uplift_cycle::trial::unit::{Score, attributed, fold_attempts, fold_session, is_unrecovered};
 use uplift_model::event::{Outcome, Source};
 use uplift_model::metric::{CustomMetric, DeclaredMetric, ScoreSource};
 use uplift_model::trial::{Arm, UnitOutcome, UnitRecord, UnitTask};
@@ -50,6 +50,8 @@ fn nothing(unit: &str, arm: Arm) -> UnitOutcome {
         tokens: None,
         cost: None,
         scores: BTreeMap::new(),
+        covariates: BTreeMap::new(),
+        stratum: None,
         crossed: false,
     }
 }
@@ -76,8 +78,7 @@ fn of_trace(unit: &str, tasks: &[&UnitTask], arm: Arm) -> Option<UnitOutcome> {
     folded.tokens = (tokens > 0).then_some(tokens as f64);
     folded.cost = (cost > 0.0).then_some(cost);
     let errors = tasks.iter().any(|task| task.errors > 0);
-    // What the agent recovered from within a task that succeeded costs time and tokens, and shows there.
-    folded.errored = folded.ended && errors && folded.success.is_none_or(|success| success < 1.0);
+    folded.errored = folded.ended && is_unrecovered(errors, folded.success);
     Some(folded)
 }
 

@@ -31,7 +31,7 @@ async fn undisturbed() -> Course {
     let course = play(None).await.unwrap();
     assert_eq!(course.violations, []);
     for wanted in ["Deployed", "RolledBack", "\"kept\"", "\"rolled_back\"", "Completed"] {
-        assert!(course.gist.contains(wanted), "no {wanted} in {}", course.gist);
+        assert!(course.gist.contains(wanted), "no {wanted} in {}\n{}", course.gist, course.reasons);
     }
     course
 }

@@ -40,25 +40,8 @@ async fn a_seed_replays_its_course() {
     assert_eq!(first.tally, second.tally);
 }
 
-/// `SEEDS=1..1000 cargo nextest run --release -p uplift-sim --run-ignored only explore --no-capture`
 #[tokio::test]
-#[ignore = "takes minutes"]
-async fn explore() {
-    let range = std::env::var("SEEDS").unwrap();
-    let (from, to) = range.split_once("..").unwrap();
-    let log = std::env::var("LOG").is_ok();
-    let (mut tally, mut bad) = (Tally::default(), 0);
-    for seed in from.parse().unwrap()..=to.parse::<u64>().unwrap() {
-        let outcome = play(seed, STEPS, log).await.unwrap();
-        for line in &outcome.log {
-            println!("{line}");
-        }
-        tally.add(&outcome.tally);
-        if !outcome.violations.is_empty() {
-            bad += 1;
-            let text = outcome.violations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ;; ");
-            println!("seed {seed} step {}: {}", outcome.steps, text.chars().take(700).collect::<String>());
-        }
-    }
-    println!("{bad} bad; {tally:?}");
+#[ignore = "takes a quarter of an hour"]
+async fn a_thousand_seeds() {
+    is_a_world(&seeds(1, 1_001).await);
 }

@@ -5,10 +5,10 @@
 //!
 //! In reading order:
 //!
-//! - [`policy`]: what the demo obeys.
-//! - [`world`]: the fleet at work.
-//! - [`story`]: what happens, told as it happens.
-//! - [`score`]: what became of everything, against the truth; [`show`]: the same for people.
+//! - `policy`: what the demo obeys.
+//! - `world`: the fleet at work.
+//! - `story`: what happens, told as it happens.
+//! - `score`: what became of everything, against the truth; `show`: the same for people.
 
 mod policy;
 mod score;
@@ -95,11 +95,38 @@ pub(crate) struct Outcome {
     pub(crate) events: u64,
     /// Seconds it took.
     pub(crate) seconds: f64,
+    /// Seconds by what they went into.
+    pub(crate) seconds_by: Seconds,
     /// Where it is kept.
     pub(crate) database: PathBuf,
     /// What became of everything.
     #[serde(flatten)]
     pub(crate) score: Score,
+}
+
+/// Where the time went, seconds.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Seconds {
+    /// The history: made up and stored.
+    pub(crate) history: f64,
+    /// Asking what to run, and playing it.
+    pub(crate) work: f64,
+    /// Reporting what happened.
+    pub(crate) report: f64,
+    /// Detection.
+    pub(crate) detect: f64,
+    /// Improvements and trials.
+    pub(crate) improve: f64,
+    /// Telling what is new.
+    pub(crate) tell: f64,
+}
+
+/// Adds the time that some work takes to a sum.
+async fn timed<T>(sum: &mut f64, work: impl Future<Output = T>) -> T {
+    let began = Instant::now();
+    let result = work.await;
+    *sum += began.elapsed().as_secs_f64();
+    result
 }
 
 /// Plays the demo.
@@ -113,8 +140,13 @@ pub(crate) async fn play(options: &Options, style: Style) -> anyhow::Result<Outc
     let clock = Arc::new(ManualClock::at(Time::from_micros(START_US)));
     let engine = Engine::new(store.clone(), policy::policy(), clock.clone());
     let server = tokio::spawn(axum::serve(listener, crate::serve::router(engine.clone())).into_future());
-    let mut stage =
-        Stage { world: World::new(url.clone())?, story: Story::new(START_US, style, options.silent), engine, clock };
+    let mut stage = Stage {
+        world: World::new(url.clone())?,
+        story: Story::new(START_US, style, options.silent),
+        seconds: Seconds::default(),
+        engine,
+        clock,
+    };
     let played = stage.play(options, &url).await;
     server.abort();
     let finished = match played {
@@ -132,20 +164,20 @@ struct Stage {
     clock: Arc<ManualClock>,
     world: World,
     story: Story,
+    seconds: Seconds,
 }
 
 impl Stage {
     async fn play(&mut self, options: &Options, url: &str) -> anyhow::Result<Tally> {
         watch::prepare(&self.engine).await?;
-        self.story.say(&format!(
-            "Ten agents, a week of their history (seed {}), and then {:.0} hours at work.",
-            options.seed, options.hours
-        ))?;
+        let (seed, hours) = (options.seed, options.hours);
+        self.story
+            .say(&format!("Ten agents, a week of their history (seed {seed}), and then {hours:.0} hours at work."))?;
         self.story.say(&policy::in_words(&self.engine.policy()))?;
         self.story.say(&format!("The server is at {url}.\n"))?;
-        let history = import_past(&self.engine, options.seed).await?;
+        let history = timed(&mut self.seconds.history, import_past(&self.engine, options.seed)).await?;
         self.world.introduce().await?;
-        watch::settle(&self.engine).await?;
+        timed(&mut self.seconds.detect, watch::settle(&self.engine)).await?;
         self.story.say(&format!("{} events of history are in.", count(history.accepted as i64)))?;
         self.story.tell(&self.engine).await?;
         self.live(options).await?;
@@ -163,19 +195,20 @@ impl Stage {
         while now_us < end_us {
             let next_us = (now_us + STEP_US).min(end_us);
             self.clock.set(Time::from_micros(now_us + LEAD_US));
-            self.world.work(traffic.until(next_us), now_us + LEAD_US).await?;
+            let work = self.world.work(traffic.until(next_us), now_us + LEAD_US);
+            timed(&mut self.seconds.work, work).await?;
             now_us = next_us;
             self.clock.set(Time::from_micros(now_us));
-            self.world.report(now_us).await?;
+            timed(&mut self.seconds.report, self.world.report(now_us)).await?;
             while let Some((_, harm)) = harms.next_if(|(due_us, _)| *due_us <= now_us) {
                 self.world.propose(&harm).await?;
             }
             if now_us >= detect_us {
-                watch::settle(&self.engine).await?;
+                timed(&mut self.seconds.detect, watch::settle(&self.engine)).await?;
                 detect_us += DETECT_EVERY_US;
             }
-            processes::tick(&self.engine).await?;
-            self.story.tell(&self.engine).await?;
+            timed(&mut self.seconds.improve, processes::tick(&self.engine)).await?;
+            timed(&mut self.seconds.tell, self.story.tell(&self.engine)).await?;
             if let Pace::HoursPerSecond(pace) = options.pace {
                 let hours = (now_us - START_US) as f64 / MICROS_PER_HOUR as f64;
                 let due = Duration::from_secs_f64(hours / pace);
@@ -193,6 +226,7 @@ impl Stage {
             tasks: self.engine.store().counts().await?.tasks,
             events: history.accepted + self.world.events,
             seconds: began.elapsed().as_secs_f64(),
+            seconds_by: self.seconds,
             database: options.database.clone(),
             score,
         })

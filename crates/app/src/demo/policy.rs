@@ -21,7 +21,7 @@ pub(crate) fn policy() -> Policy {
 pub(crate) fn in_words(policy: &Policy) -> String {
     let (engine, trial) = (&policy.engine, &policy.trial);
     format!(
-        "Tests take {} hours (at most {}), up to {} trials at once, {} of rest between two changes of an agent. A \
+        "Tests take {} hours (at most {}), up to {} trials at once, {} of rest between two changes of an agent.\nA \
          candidate gets {:.0} % of the tasks for {} h, then {:.0} %; a look every {} minutes; what is kept is watched \
          against {:.0} % that stay behind.",
         engine.test_duration_hours,

@@ -16,7 +16,7 @@ pub(super) fn rule(findings: &Findings, policy: &TrialPolicy) -> Option<Ruling> 
     if horizon && let Some(metrics) = at_horizon(findings, policy) {
         return rollback(Reason::HarmAtHorizon, metrics);
     }
-    if findings.phase != Phase::Early && below_threshold(findings, policy) {
+    if below_threshold(findings, policy) {
         return rollback(Reason::EffectivenessBelowThreshold, worst(findings));
     }
     None
@@ -72,11 +72,18 @@ fn settled(findings: &Findings) -> f64 {
     told.map(|finding| finding.weight * finding.effect.estimate).sum()
 }
 
-/// A whole of one metric is that metric, and has been judged by its own test.
+/// The whole is worse than is tolerated, and can be told from nothing. Never early; not in a hold-back, whose error level
+/// is all with the combined evidence. A whole of one metric has been judged by its own test at the first horizon, and a
+/// second one there would add to its error level; later, its interval holds at every look (ADR 0108).
 fn below_threshold(findings: &Findings, policy: &TrialPolicy) -> bool {
     let whole = &findings.effectiveness;
     let metrics = findings.metrics.iter().filter(|finding| finding.weight > 0.0).count();
-    metrics > 1 && whole.estimate < policy.rollback_threshold && whole.high < 0.0
+    let applies = match findings.phase {
+        Phase::Early => false,
+        Phase::FirstHorizon => metrics > 1,
+        Phase::Extended => true,
+    };
+    applies && !findings.watch_only && whole.estimate < policy.rollback_threshold && whole.high < 0.0
 }
 
 fn worst(findings: &Findings) -> Vec<String> {

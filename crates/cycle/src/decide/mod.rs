@@ -1,8 +1,10 @@
 //! Decide: findings and policy become a verdict. A total match, without memory: the same findings give the same verdict.
 //!
 //! The order is the order of trust: is the comparison sound, does the candidate hurt, is it shown to help; and if none
-//! of these, what the policy says about not knowing.
+//! of these, what the policy says about not knowing. [`claims`] says, over many improvements, which of them may be said
+//! to have helped.
 
+pub mod claims;
 mod harm;
 mod keep;
 mod words;
@@ -22,8 +24,9 @@ pub fn is_due(
     horizon_reached: bool,
     policy: &TrialPolicy,
 ) -> bool {
+    // Which of the two levels applies is in the findings; the weaker one decides whether they are worth computing.
     horizon_reached
-        || log_combined >= (1.0 / policy.rollback_alpha).ln()
+        || log_combined >= (1.0 / policy.rollback_alpha.max(policy.hold_back_alpha)).ln()
         || log_allocation >= policy.allocation_evidence.ln()
         || crossover > policy.max_crossover
 }

@@ -22,7 +22,14 @@ pub fn findings(control: &[Sample], candidate: &[Sample], question: &Question) -
     let metrics: Vec<_> = question
         .metrics
         .iter()
-        .map(|spec| one(spec, &pairs::values(&spec.measure, control, candidate, paired), question))
+        .map(|spec| {
+            let values = if paired {
+                pairs::paired(&spec.measure, control, candidate)
+            } else {
+                pairs::unpaired(&spec.measure, [control, candidate], question.predictor.as_ref())
+            };
+            one(spec, &values, question)
+        })
         .collect();
     let assigned = [control.len() as u64, candidate.len() as u64];
     let matured = if paired { [pairs::common(control, candidate) as u64; 2] } else { assigned };

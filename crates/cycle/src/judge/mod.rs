@@ -9,7 +9,7 @@ mod tests_of;
 
 use uplift_model::metric::MetricSpec;
 use uplift_model::policy::trial::TrialPolicy;
-use uplift_model::trial::UnitOutcome;
+use uplift_model::trial::{Predictor, UnitOutcome};
 
 pub use findings::findings;
 
@@ -33,4 +33,7 @@ pub struct Question {
     pub share: Option<f64>,
     /// Units that appear in both arms.
     pub crossed: u64,
+    /// What is predicted from what was known before the runs, and taken off where arms are compared as two groups. Where
+    /// the same items recur, what they share is gone already.
+    pub predictor: Option<Predictor>,
 }

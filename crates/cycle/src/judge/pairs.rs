@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use uplift_model::metric::{Measure, ScoreKind};
-use uplift_model::trial::UnitOutcome;
+use uplift_model::trial::{Predictor, UnitOutcome};
 
 use super::Sample;
 
@@ -27,11 +27,24 @@ pub(super) fn common(control: &[Sample], candidate: &[Sample]) -> usize {
     a.keys().filter(|item| b.contains_key(*item)).count()
 }
 
-pub(super) fn values(measure: &Measure, control: &[Sample], candidate: &[Sample], paired: bool) -> Values {
-    if !paired {
-        let all = |samples: &[Sample]| samples.iter().filter_map(|run| value(measure, &run.outcome)).collect();
-        return Values::Unpaired([all(control), all(candidate)]);
-    }
+/// All known values of each arm, less what is predicted of their runs; both arms are predicted alike, and what is
+/// predicted of all runs on average is left in, so that means stay what they are.
+pub(super) fn unpaired(measure: &Measure, arms: [&[Sample]; 2], predictor: Option<&Predictor>) -> Values {
+    let known = arms.map(|samples| {
+        let of = |run: &Sample| {
+            let predicted = predictor.map_or(0.0, |known| known.predicted(measure.name(), &known.row(&run.outcome)));
+            value(measure, &run.outcome).map(|value| (value, predicted))
+        };
+        samples.iter().filter_map(of).collect::<Vec<_>>()
+    });
+    let all = || known.iter().flatten();
+    let usual = all().map(|(_, predicted)| predicted).sum::<f64>() / (all().count() as f64).max(1.0);
+    Values::Unpaired(
+        known.each_ref().map(|arm| arm.iter().map(|(value, predicted)| value - (predicted - usual)).collect()),
+    )
+}
+
+pub(super) fn paired(measure: &Measure, control: &[Sample], candidate: &[Sample]) -> Values {
     let (a, b) = (by_item(control), by_item(candidate));
     let pairs = a.iter().filter_map(|(item, ours)| {
         let theirs = b.get(item)?;

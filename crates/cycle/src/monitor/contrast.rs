@@ -3,7 +3,8 @@
 use uplift_model::metric::Direction;
 
 use super::plan::{Form, PRIOR_UNITS, Signal, Source};
-use super::state::Arms;
+use super::state::Pair;
+use crate::stats::sums::Sums;
 
 /// Values an arm needs in a stratum where no history tells its variance.
 const LEAST_WITHOUT_HISTORY: f64 = 10.0;
@@ -49,10 +50,10 @@ impl Allowed {
 }
 
 /// Compares the arms against what is allowed.
-pub(super) fn contrast<'a>(signal: &Signal, allowed: Allowed, strata: impl Iterator<Item = &'a Arms>) -> Contrast {
+pub(super) fn contrast(signal: &Signal, allowed: Allowed, strata: impl Iterator<Item = Pair>) -> Contrast {
     let mut total = Contrast::default();
-    for arms in strata {
-        if let Some((worse, variance)) = within(signal, allowed, arms) {
+    for pair in strata {
+        if let Some((worse, variance)) = within(signal, allowed, &pair) {
             total.score += worse / variance;
             total.information += 1.0 / variance;
         }
@@ -60,8 +61,25 @@ pub(super) fn contrast<'a>(signal: &Signal, allowed: Allowed, strata: impl Itera
     total
 }
 
+/// Standardised excess of the candidate's events, each stratum with the variance that both arms share where they do not
+/// differ (Mantel and Haenszel 1959): `sum(t - n_t q) / sqrt(sum q (1-q) n_c n_t / n)`, `q` the rate of both together.
+/// Where the candidate's arm is the smaller one, its own rate would make every excess look less sure than it is.
+pub(super) fn excess_z(strata: impl Iterator<Item = Pair>) -> f64 {
+    let (mut excess, mut variance) = (0.0, 0.0);
+    for Pair { arms: [control, candidate], .. } in strata {
+        let n = control.n + candidate.n;
+        if control.n >= 1.0 && candidate.n >= 1.0 {
+            let rate = (control.sum + candidate.sum) / n;
+            excess += candidate.sum - candidate.n * rate;
+            variance += rate * (1.0 - rate) * control.n * candidate.n / n;
+        }
+    }
+    if variance > 0.0 { excess / variance.sqrt() } else { 0.0 }
+}
+
 /// Worsening and its variance in one stratum; `None` where it cannot be told.
-fn within(signal: &Signal, allowed: Allowed, [control, candidate]: &Arms) -> Option<(f64, f64)> {
+fn within(signal: &Signal, allowed: Allowed, pair: &Pair) -> Option<(f64, f64)> {
+    let [control, candidate] = &pair.arms;
     let (n_c, n_t) = (control.n, candidate.n);
     if n_c < 1.0 || n_t < 1.0 {
         return None;
@@ -77,16 +95,16 @@ fn within(signal: &Signal, allowed: Allowed, [control, candidate]: &Arms) -> Opt
         return None;
     }
     let theta = allowed.multiple;
-    let (c, t) = (control.mean() + signal.centre, candidate.mean() + signal.centre);
-    let v_c = control.variance(prior, weight) / n_c;
-    let v_t = candidate.variance(prior, weight) / n_t;
+    let centre = signal.centre + pair.predicted;
+    let (c, t) = (control.mean() + centre, candidate.mean() + centre);
+    let v_c = variance(signal, control, prior, weight) / n_c;
+    let v_t = variance(signal, candidate, prior, weight) / n_t;
     let continuity = 0.25 * (1.0 / (n_t * n_t) + 1.0 / (n_c * n_c));
-    let scaled = |sum: f64| v_t + theta * theta * v_c + sum;
+    let scaled = v_t + theta * theta * v_c + continuity;
     let (worse, variance) = match signal.form {
         Form::Log => (t - c - theta.ln(), v_t + v_c),
-        Form::Rate(Direction::Higher) => (theta * c - t, scaled(continuity)),
-        Form::Rate(Direction::Lower) => (t - theta * c, scaled(continuity)),
-        Form::Mean => (t - theta * c, scaled(0.0)),
+        Form::Rate(Direction::Higher) => (theta * c - t, scaled),
+        Form::Rate(Direction::Lower) => (t - theta * c, scaled),
         Form::Scaled(Direction::Higher, scale) => (c - t - (1.0 - theta) * scale, v_t + v_c),
         Form::Scaled(Direction::Lower, scale) => (t - c - (theta - 1.0) * scale, v_t + v_c),
     };
@@ -95,13 +113,19 @@ fn within(signal: &Signal, allowed: Allowed, [control, candidate]: &Arms) -> Opt
     (worse.is_finite() && variance.is_finite() && variance > 1e-300).then_some((worse, variance))
 }
 
+/// Variance of a value. A prediction that has gone wrong since adds to it, and then history must not talk it down.
+fn variance(signal: &Signal, arm: &Sums, prior: f64, weight: f64) -> f64 {
+    let blended = arm.variance(prior, weight);
+    if signal.adjusted { blended.max(arm.variance(prior, weight / 8.0)) } else { blended }
+}
+
 /// What a relative margin allows. Errors are allowed points, `margin` times the usual rate: a multiple of no errors
 /// would be none.
 pub(super) fn at_margin(signal: &Signal, margin: f64, usual: f64) -> Allowed {
     match signal.form {
         _ if signal.source == Source::Error => Allowed { multiple: 1.0, shift: margin * usual.max(0.01) },
         Form::Rate(Direction::Higher) | Form::Scaled(Direction::Higher, _) => Allowed::multiple(1.0 - margin),
-        Form::Log | Form::Mean | Form::Rate(Direction::Lower) | Form::Scaled(Direction::Lower, _) => {
+        Form::Log | Form::Rate(Direction::Lower) | Form::Scaled(Direction::Lower, _) => {
             Allowed::multiple(1.0 + margin)
         }
     }

@@ -2,7 +2,7 @@
 
 use super::contrast::{Allowed, contrast};
 use super::plan::{Plan, Signal};
-use super::state::State;
+use super::state::{Pair, State};
 use crate::stats::combine::ln_sum;
 use crate::stats::mixture;
 
@@ -30,7 +30,7 @@ pub(super) fn counts(plan: &Plan, state: &State, place: usize) -> bool {
     const CLEARLY: f64 = 1.644_854;
     let signal = &plan.signals[place];
     signal.least.is_none_or(|least| {
-        let arms = state.strata.iter().map(|stratum| &stratum.harm[0].arms[place]);
+        let arms = state.strata.iter().map(|stratum| stratum.harm[0].pair(place));
         least <= 1.0 || contrast(signal, Allowed::multiple(least), arms).z() >= CLEARLY
     })
 }
@@ -51,7 +51,7 @@ pub(super) fn refresh(plan: &Plan, state: &mut State) {
             if cached.is_some() || signal.weight <= 0.0 {
                 continue;
             }
-            let arms = strata.iter().map(|stratum| &stratum.harm[start].arms[place]);
+            let arms = strata.iter().map(|stratum| stratum.harm[start].pair(place));
             let conditional = plan.conditionals.first().and_then(|stratum| stratum[place]);
             let ln = if conditional.is_some() {
                 strata
@@ -70,7 +70,7 @@ pub(super) fn refresh(plan: &Plan, state: &mut State) {
     }
 }
 
-fn of_mean<'a>(signal: &Signal, arms: impl Iterator<Item = &'a super::state::Arms>) -> f64 {
+fn of_mean(signal: &Signal, arms: impl Iterator<Item = Pair>) -> f64 {
     let found = contrast(signal, Allowed::NOTHING, arms);
     mixture::one_sided(found.score, found.information, signal.rho)
 }

@@ -6,11 +6,11 @@ use uplift_model::verdict::{
     Allocation, Combined, Coverage, Findings, FixedLook, Interval, LogEvidence, Method, MetricFinding, Phase, Summary,
 };
 
-use super::contrast::{Allowed, Contrast, at_margin, contrast};
+use super::contrast::{Allowed, Contrast, at_margin, contrast, excess_z};
 use super::evidence::{self, combined, mixed};
 use super::needed;
 use super::plan::{Form, Plan, Signal, Source};
-use super::state::{Arms, State};
+use super::state::{Pair, State};
 use crate::stats::combine::ln_sum;
 use crate::stats::conditional::Conditional;
 use crate::stats::{allocation, mixture, normal};
@@ -113,8 +113,8 @@ fn one(plan: &Plan, state: &State, metric: usize, phase: Phase, against: &Harm<'
     let place = plan.primary(metric)?;
     let signal = &plan.signals[place];
     let spec = &plan.metrics[metric];
-    let harm: Vec<&Arms> = state.strata.iter().map(|stratum| &stratum.harm[0].arms[place]).collect();
-    let mature: Vec<&Arms> = state.strata.iter().map(|stratum| &stratum.mature.arms[place]).collect();
+    let harm: Vec<Pair> = state.strata.iter().map(|stratum| stratum.harm[0].pair(place)).collect();
+    let mature: Vec<Pair> = state.strata.iter().map(|stratum| stratum.mature.pair(place)).collect();
     // Until a horizon the young count too: what is shown is what a rollback would rest on.
     let shown = if phase == Phase::Early || !both_arms(&mature) { &harm } else { &mature };
     let (control, candidate) = standardised(signal, shown);
@@ -151,7 +151,7 @@ fn one(plan: &Plan, state: &State, metric: usize, phase: Phase, against: &Harm<'
         summary: match signal.form {
             Form::Log => Summary::GeometricMean,
             Form::Rate(_) => Summary::Rate,
-            Form::Mean | Form::Scaled(..) => Summary::Mean,
+            Form::Scaled(..) => Summary::Mean,
         },
         n: units(shown),
         control,
@@ -170,25 +170,24 @@ fn one(plan: &Plan, state: &State, metric: usize, phase: Phase, against: &Harm<'
 
 /// The planned look for harm in one metric, its level shared by the signals that are most sensitive to it.
 fn p_harm(plan: &Plan, state: &State, metric: usize, counts: &[bool]) -> f64 {
-    let tested = || {
-        plan.signals.iter().enumerate().filter(|(_, signal)| {
-            signal.metric == metric && signal.weight > 0.0 && !matches!(signal.source, Source::Raw(_))
-        })
-    };
+    let tested =
+        || plan.signals.iter().enumerate().filter(|(_, signal)| signal.metric == metric && signal.weight > 0.0);
     let least = tested()
         .filter(|(place, _)| counts[*place])
         .map(|(place, signal)| {
-            let arms = state.strata.iter().map(|stratum| &stratum.harm[0].arms[place]);
-            p(contrast(signal, Allowed::NOTHING, arms).z()) / part(signal)
+            let arms = state.strata.iter().map(|stratum| stratum.harm[0].pair(place));
+            let z =
+                if signal.event.is_some() { excess_z(arms) } else { contrast(signal, Allowed::NOTHING, arms).z() };
+            p(z) / part(signal)
         })
         .fold(1.0, f64::min);
     (least * tested().map(|(_, signal)| part(signal)).sum::<f64>()).min(1.0)
 }
 
-/// The part of a metric's level that a signal gets: a rare event needs more of it than a mean.
+/// The part of a metric's level that a signal gets: rare events, of which there are two, need more of it than a mean.
 fn part(signal: &Signal) -> f64 {
     match signal.source {
-        Source::Tail(_) => 0.6,
+        Source::Tail(..) => 0.3,
         _ => 0.4,
     }
 }
@@ -198,30 +197,30 @@ fn p(z: f64) -> f64 {
     normal::upper(z)
 }
 
-fn both_arms(strata: &[&Arms]) -> bool {
+fn both_arms(strata: &[Pair]) -> bool {
     let n = units(strata);
     n[0] > 0 && n[1] > 0
 }
 
-fn units(strata: &[&Arms]) -> [u64; 2] {
-    [0, 1].map(|arm: usize| strata.iter().map(|arms| arms[arm].n).sum::<f64>() as u64)
+fn units(strata: &[Pair]) -> [u64; 2] {
+    [0, 1].map(|arm: usize| strata.iter().map(|pair| pair.arms[arm].n).sum::<f64>() as u64)
 }
 
-fn total_units(strata: &[&Arms]) -> f64 {
+fn total_units(strata: &[Pair]) -> f64 {
     units(strata).iter().sum::<u64>() as f64
 }
 
 /// Both arms' values with the same weight for each share epoch, so that a daily swing under a ramp does not show as a
 /// difference.
-fn standardised(signal: &Signal, strata: &[&Arms]) -> (f64, f64) {
+fn standardised(signal: &Signal, strata: &[Pair]) -> (f64, f64) {
     let (mut whole, mut sums) = (0.0, [0.0; 2]);
-    for arms in strata {
+    for Pair { arms, predicted } in strata {
         let [n_c, n_t] = [arms[0].n, arms[1].n];
         if n_c > 0.0 && n_t > 0.0 {
             let weight = n_c * n_t / (n_c + n_t);
             whole += weight;
             for (sum, arm) in sums.iter_mut().zip(arms.iter()) {
-                *sum += weight * (arm.mean() + signal.centre);
+                *sum += weight * (arm.mean() + signal.centre + predicted);
             }
         }
     }
@@ -229,8 +228,8 @@ fn standardised(signal: &Signal, strata: &[&Arms]) -> (f64, f64) {
         sums.map(|sum| sum / whole)
     } else {
         [0, 1].map(|arm: usize| {
-            let n: f64 = strata.iter().map(|arms| arms[arm].n).sum();
-            let sum: f64 = strata.iter().map(|arms| arms[arm].sum).sum();
+            let n: f64 = strata.iter().map(|pair| pair.arms[arm].n).sum();
+            let sum: f64 = strata.iter().map(|pair| pair.arms[arm].sum + pair.arms[arm].n * pair.predicted).sum();
             if n > 0.0 { sum / n + signal.centre } else { f64::NAN }
         })
     };
@@ -267,7 +266,7 @@ pub(super) fn effect(signal: &Signal, control: f64, equal: Contrast, half: f64) 
             Form::Log => 1.0 - worsening.exp(),
             Form::Rate(Direction::Higher) => -worsening / (1.0 - control).max(0.01),
             Form::Rate(Direction::Lower) => -worsening / control.max(0.01),
-            Form::Mean | Form::Scaled(..) => -worsening / control.abs().max(1e-9),
+            Form::Scaled(..) => -worsening / control.abs().max(1e-9),
         };
         // Adding nothing turns a negative zero into a plain one.
         change.clamp(-1.0, 1.0) + 0.0
@@ -299,7 +298,7 @@ fn harm_of(plan: &Plan, state: &State, metric: usize, against: &Harm<'_>) -> (f6
 fn ln_better(plan: &Plan, state: &State, place: usize, allowed: Allowed, usual: f64) -> f64 {
     let signal = &plan.signals[place];
     let countable = usual > 0.01 || allowed.shift <= 0.0;
-    if signal.event && plan.comparison == Comparison::Concurrent && countable {
+    if signal.event.is_some() && plan.comparison == Comparison::Concurrent && countable {
         let theta = allowed.multiple + allowed.shift / usual.max(0.01);
         return state
             .strata
@@ -311,14 +310,16 @@ fn ln_better(plan: &Plan, state: &State, place: usize, allowed: Allowed, usual: 
             })
             .sum();
     }
-    let found = contrast(signal, allowed, state.strata.iter().map(|stratum| &stratum.mature.arms[place]));
+    let found = contrast(signal, allowed, state.strata.iter().map(|stratum| stratum.mature.pair(place)));
     mixture::one_sided(-found.score, found.information, signal.rho)
 }
 
-/// True when control's success fell, or its errors rose, against its own history: something that both arms share is
-/// being used up.
+/// Evidence that makes interference.
+const INTERFERENCE: f64 = 100.0;
+
+/// True when control's success fell, its errors rose or its durations grew against its own history: something that both
+/// arms share is being used up.
 fn interference(plan: &Plan, state: &State) -> bool {
-    const EVIDENCE: f64 = 100.0;
     let history = plan.baseline.units as f64;
     if history <= 0.0 {
         return false;
@@ -341,8 +342,24 @@ fn interference(plan: &Plan, state: &State) -> bool {
     [
         against(&Measure::Success, plan.baseline.success_rate, -1.0),
         against(&Measure::Errors, plan.baseline.error_rate, 1.0),
+        slower_than_forecast(plan, state),
     ]
     .into_iter()
     .flatten()
-    .any(|ln| ln >= EVIDENCE.ln())
+    .any(|ln| ln >= INTERFERENCE.ln())
+}
+
+/// Natural logarithm of the evidence that control is slower than its forecast by the hour. Days differ, so however many
+/// units a day has, its mean is never surer than a day is.
+fn slower_than_forecast(plan: &Plan, state: &State) -> Option<f64> {
+    let forecast = plan.baseline.forecast.as_ref()?;
+    let slowness = state.slowness;
+    let spread_of = |units: f64| {
+        forecast.variance / units.max(1.0)
+            + forecast.variance / (plan.baseline.units as f64).max(1.0)
+            + forecast.day_variance
+    };
+    let spread = spread_of(slowness.n);
+    let rho = mixture::best_rho(1.0 / spread_of(plan.units_at_focus), 2.0 / INTERFERENCE);
+    (slowness.n > 0.0 && spread > 0.0).then(|| mixture::one_sided(slowness.mean() / spread, 1.0 / spread, rho))
 }

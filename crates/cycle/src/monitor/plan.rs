@@ -6,8 +6,9 @@ use uplift_model::trial::{AmountBaseline, Baseline, Comparison, ScoreBaseline, T
 use crate::stats::conditional::Conditional;
 use crate::stats::mixture::best_rho;
 
-/// Weight, in units, of the historical variance in an arm's variance.
-pub(super) const PRIOR_UNITS: f64 = 10.0;
+/// Weight, in units, of the historical variance in an arm's variance: enough that the first tens of units do not divide
+/// by a variance they happened to have, and forgotten after some hundreds.
+pub(super) const PRIOR_UNITS: f64 = 40.0;
 
 /// Where a signal's value comes from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,10 +17,8 @@ pub(super) enum Source {
     Error,
     /// Natural logarithm of an amount.
     Log(Amount),
-    /// An amount cut at its historical cap, in units of its historical mean.
-    Raw(Amount),
-    /// 1 where the duration exceeds the threshold.
-    Tail(f64),
+    /// 1 where the amount exceeds the threshold.
+    Tail(Amount, f64),
     /// A declared score, by its place among the declared scores.
     Score(usize),
 }
@@ -38,8 +37,6 @@ pub(super) enum Form {
     Log,
     /// Rates in [0, 1], higher or lower better.
     Rate(Direction),
-    /// Means, lower better, relative to control.
-    Mean,
     /// Means of any sign; the scale turns a relative margin into an absolute one.
     Scaled(Direction, f64),
 }
@@ -49,8 +46,9 @@ pub(super) struct Signal {
     pub(super) metric: usize,
     pub(super) source: Source,
     pub(super) form: Form,
-    /// Tested by conditioning on events, where arms ran at the same time.
-    pub(super) event: bool,
+    /// For events, which are tested by conditioning on them where arms ran at the same time: the share of units in which
+    /// one usually happens.
+    pub(super) event: Option<f64>,
     /// Weight in the combined evidence, 0 where it does not enter.
     pub(super) weight: f64,
     /// For amounts, the ratio that must be exceeded for harm to count.
@@ -63,6 +61,8 @@ pub(super) struct Signal {
     pub(super) rho: f64,
     /// True for the one signal of a metric that its estimate and its keep rest on.
     pub(super) primary: bool,
+    /// True where the part of a value that was predictable is taken off before it is summed.
+    pub(super) adjusted: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -93,6 +93,8 @@ pub(super) struct Plan {
     pub(super) log_threshold: f64,
     pub(super) keep_log_threshold: f64,
     pub(super) error_margin_points: f64,
+    /// Units of both arms expected by the focus of the mixtures.
+    pub(super) units_at_focus: f64,
 }
 
 impl Plan {
@@ -131,9 +133,10 @@ impl Plan {
             timeout_ms,
             mature_age_us: (timeout_ms.max(window_ms) * 1e3) as i64,
             baseline: trial.baseline.clone(),
-            log_threshold: (1.0 / policy.rollback_alpha).ln(),
+            log_threshold: (1.0 / trial.rollback_alpha()).ln(),
             keep_log_threshold: (2.0 / policy.keep_alpha).ln(),
             error_margin_points: policy.error_margin_points,
+            units_at_focus: trial.expected_units.max(1.0) * policy.focus,
         };
         plan.conditionals = plan.shares.iter().map(|share| plan.conditionals_at(*share)).collect();
         plan
@@ -143,7 +146,10 @@ impl Plan {
         let concurrent = self.comparison == Comparison::Concurrent;
         self.signals
             .iter()
-            .map(|signal| if signal.event && concurrent { Conditional::new(share, 1.0) } else { None })
+            .map(|signal| {
+                let usual = signal.event.filter(|_| concurrent)?;
+                Conditional::focused(share, usual * self.units_at_focus)
+            })
             .collect()
     }
 
@@ -250,7 +256,7 @@ fn blank(metric: usize, source: Source, form: Form) -> Signal {
         metric,
         source,
         form,
-        event: false,
+        event: None,
         weight: 0.0,
         least: None,
         centre: 0.0,
@@ -258,6 +264,7 @@ fn blank(metric: usize, source: Source, form: Form) -> Signal {
         prior_variance: None,
         rho: 0.0,
         primary: true,
+        adjusted: false,
     }
 }
 
@@ -273,7 +280,7 @@ fn success(metric: usize, acts: bool, baseline: &Baseline) -> Signal {
 
 fn errors(metric: usize, acts: bool, baseline: &Baseline) -> Signal {
     Signal {
-        event: true,
+        event: Some(baseline.error_rate.unwrap_or(UNKNOWN_RATE)),
         weight: f64::from(u8::from(acts)),
         cut: (0.0, 1.0),
         prior_variance: baseline.error_rate.map(|rate| rate * (1.0 - rate)),
@@ -281,14 +288,11 @@ fn errors(metric: usize, acts: bool, baseline: &Baseline) -> Signal {
     }
 }
 
-/// The tail group shares one weight: marked here as negative parts, settled in [`finish`]. Slow outliers show in the
-/// 95th percentile sooner than in any mean, so that has half of it.
-const TAIL: f64 = -1.0;
+/// Rate taken for a rare event that no history tells of.
+const UNKNOWN_RATE: f64 = 0.1;
 
 fn amount(signals: &mut Vec<Signal>, metric: usize, amount: Amount, acts: bool, history: Option<AmountBaseline>) {
-    let usable = history.filter(|known| {
-        known.mean > 0.0 && known.p95 > 0.0 && known.p99 > 0.0 && known.log_mean.is_finite() && known.p99.is_finite()
-    });
+    let usable = history.filter(|known| known.p95 > 0.0 && known.p95.is_finite() && known.log_mean.is_finite());
     let whole = Signal {
         weight: f64::from(u8::from(acts && usable.is_none())),
         centre: usable.map_or(0.0, |known| known.log_mean),
@@ -302,22 +306,26 @@ fn amount(signals: &mut Vec<Signal>, metric: usize, amount: Amount, acts: bool, 
     // One task in a hundred that hangs for an hour adds a fifth to the variance of the logarithm; cut at the 95th
     // percentile it does not, and what is lost of a harm is in the tail signals. A keep rests on the uncut signal.
     signals.push(Signal { weight: 1.0, cut: (f64::MIN, known.p95.ln()), primary: false, ..whole });
-    signals.push(Signal {
-        weight: TAIL,
-        cut: (0.0, known.cap() / known.mean),
-        prior_variance: Some(known.variance / (known.mean * known.mean)),
-        primary: false,
-        ..blank(metric, Source::Raw(amount), Form::Mean)
-    });
     if amount == Amount::Duration {
-        signals.push(Signal {
-            event: true,
-            weight: 2.0 * TAIL,
-            cut: (0.0, 1.0),
-            prior_variance: Some(0.05 * 0.95),
-            primary: false,
-            ..blank(metric, Source::Tail(known.p95), Form::Rate(Direction::Lower))
-        });
+        signals.push(tail(metric, amount, known.p95, 0.05, 2.0));
+    }
+    // Without spread up there the two would be one event counted twice.
+    if known.p98 > known.p95 && known.p98.is_finite() {
+        let part = if amount == Amount::Duration { 2.0 } else { 1.0 };
+        signals.push(tail(metric, amount, known.p98, 0.02, part));
+    }
+}
+
+/// Outliers as events: exact at any number of units, where means of skewed amounts are not. The tail group shares one
+/// weight, marked here as negative parts and settled in [`finish`].
+fn tail(metric: usize, amount: Amount, threshold: f64, usual: f64, part: f64) -> Signal {
+    Signal {
+        event: Some(usual),
+        weight: -part,
+        cut: (0.0, 1.0),
+        prior_variance: Some(usual * (1.0 - usual)),
+        primary: false,
+        ..blank(metric, Source::Tail(amount, threshold), Form::Rate(Direction::Lower))
     }
 }
 
@@ -328,19 +336,26 @@ fn finish(signals: &mut [Signal], trial: &Trial) {
         signals.iter().map(|signal| signal.weight.max(0.0)).sum::<f64>() + f64::from(u8::from(tails > 0.0));
     let share = trial.stages.last().map_or(0.5, |stage| stage.share);
     let units = trial.expected_units.max(1.0) * trial.policy.focus * share * (1.0 - share);
+    let predictor = trial.baseline.predictor.as_ref();
     for signal in signals {
         let part = if signal.weight < 0.0 { -signal.weight / tails } else { signal.weight };
         signal.weight = if whole > 0.0 { part / whole } else { 0.0 };
-        if matches!(signal.source, Source::Log(_) | Source::Raw(_) | Source::Tail(_)) {
+        if matches!(signal.source, Source::Log(_) | Source::Tail(..)) {
             signal.least = Some(trial.policy.least_cost_ratio.max(1.0));
         }
+        // Events are compared by whose they were; there is no variance to reduce.
+        let explained = predictor
+            .filter(|_| signal.event.is_none())
+            .map_or(0.0, |known| known.explained(trial.metrics[signal.metric].measure.name()));
+        signal.adjusted = explained > 0.0;
         let guess = match signal.form {
             Form::Rate(_) => 0.16,
-            Form::Log | Form::Mean => 1.0,
+            Form::Log => 1.0,
             Form::Scaled(_, scale) => scale * scale,
         };
         let variance = signal.prior_variance.filter(|known| *known > 0.0 && known.is_finite()).unwrap_or(guess);
-        let level = trial.policy.rollback_alpha * signal.weight.max(0.05) * trial.policy.from_start_weight.max(0.05);
-        signal.rho = best_rho(units / variance, 2.0 * level);
+        let level = trial.rollback_alpha() * signal.weight.max(0.05) * trial.policy.from_start_weight.max(0.05);
+        // What is left once the prediction is taken off, if history can be trusted: only the focus rests on it.
+        signal.rho = best_rho(units / (variance * (1.0 - explained)), 2.0 * level);
     }
 }

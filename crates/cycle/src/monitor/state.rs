@@ -18,6 +18,36 @@ pub(super) type Arms = [Sums; 2];
 pub(super) struct Cell {
     /// By signal.
     pub(super) arms: Vec<Arms>,
+    /// By signal, what was predicted of the units of both arms together; only kept for adjusted signals.
+    #[serde(default)]
+    predicted: Vec<Sums>,
+}
+
+/// Both arms of one signal in one cell.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pair {
+    /// Control, candidate.
+    pub(super) arms: Arms,
+    /// Mean of what was taken off the values of both arms: what it takes to make rates of them again.
+    pub(super) predicted: f64,
+}
+
+impl Cell {
+    fn empty(signals: usize) -> Self {
+        Self { arms: vec![Arms::default(); signals], predicted: vec![Sums::default(); signals] }
+    }
+
+    pub(super) fn pair(&self, place: usize) -> Pair {
+        Pair { arms: self.arms[place], predicted: self.predicted.get(place).map_or(0.0, Sums::mean) }
+    }
+
+    /// Puts a unit's value in, or takes it out.
+    fn count(&mut self, place: usize, arm: usize, value: f64, predicted: Option<f64>, change: fn(&mut Sums, f64)) {
+        change(&mut self.arms[place][arm], value);
+        if let (Some(predicted), Some(sums)) = (predicted, self.predicted.get_mut(place)) {
+            change(sums, predicted);
+        }
+    }
 }
 
 /// One share epoch.
@@ -56,6 +86,9 @@ pub struct State {
     /// Start of each unit in either queue.
     started: HashMap<u64, i64>,
     crossed: f64,
+    /// Control's log durations beyond the forecast.
+    #[serde(default)]
+    pub(super) slowness: Sums,
     pub(super) late: u64,
     pub(super) now_us: i64,
     pub(super) horizon_taken: bool,
@@ -74,6 +107,7 @@ impl State {
             aged: Queue::new(),
             started: HashMap::new(),
             crossed: 0.0,
+            slowness: Sums::default(),
             late: 0,
             now_us: i64::MIN,
             horizon_taken: false,
@@ -92,7 +126,7 @@ impl State {
     }
 
     pub(super) fn grow(&mut self, plan: &Plan) {
-        let cell = Cell { arms: vec![Arms::default(); plan.signals.len()] };
+        let cell = Cell::empty(plan.signals.len());
         while self.strata.len() < plan.shares.len().max(1) {
             self.strata.push(Stratum {
                 harm: vec![cell.clone(); plan.starts_us.len()],
@@ -147,7 +181,7 @@ impl State {
             pending.crossed = true;
             self.crossed += 1.0;
         }
-        pending.facts = facts;
+        pending.facts = facts.predicted_as(&pending.facts);
         if let Some(before) = counted {
             let after = pending.clone();
             self.count_for_harm(plan, at.0, &before, Sums::remove);
@@ -181,6 +215,11 @@ impl State {
     }
 
     fn count_for_harm(&mut self, plan: &Plan, started_us: i64, unit: &Pending, change: fn(&mut Sums, f64)) {
+        if unit.arm == Arm::Control
+            && let Some(beyond) = unit.facts.slowness(plan, started_us)
+        {
+            change(&mut self.slowness, beyond);
+        }
         let starts = plan.starts_us.partition_point(|start| *start <= started_us).max(1);
         for (place, signal) in plan.signals.iter().enumerate() {
             let value = unit.facts.value(plan, signal, View::Harm);
@@ -190,8 +229,9 @@ impl State {
             // An event process moves only when an event happens.
             let conditional = plan.conditionals.get(unit.stratum).and_then(|signals| signals[place]);
             let moves = conditional.is_none() || value != 0.0;
+            let predicted = signal.adjusted.then(|| unit.facts.predicted(signal));
             for start in 0..starts {
-                change(&mut self.strata[unit.stratum].harm[start].arms[place][unit.arm.index()], value);
+                self.strata[unit.stratum].harm[start].count(place, unit.arm.index(), value, predicted, change);
                 if moves {
                     self.cache[start][place] = None;
                 }
@@ -211,7 +251,10 @@ impl State {
         stratum.matured[arm] += 1.0;
         stratum.unknown[arm] += f64::from(u8::from(!unit.facts.outcome_known(View::Mature)));
         for (place, signal) in plan.signals.iter().enumerate() {
-            stratum.mature.arms[place][arm].add(unit.facts.value(plan, signal, View::Mature));
+            let value = unit.facts.value(plan, signal, View::Mature);
+            // An unknown value is NaN, and its prediction must not count either.
+            let predicted = (signal.adjusted && value.is_finite()).then(|| unit.facts.predicted(signal));
+            stratum.mature.count(place, arm, value, predicted, Sums::add);
         }
     }
 

@@ -13,6 +13,9 @@ pub(super) struct Facts {
     errored: bool,
     amounts: [Option<f64>; 3],
     scores: Vec<Option<f64>>,
+    /// By metric, how far its value was predicted to lie from the usual; empty where nothing is predicted.
+    #[serde(default)]
+    predicted: Vec<f64>,
 }
 
 /// The age at which a unit is read.
@@ -37,14 +40,37 @@ impl Facts {
                 .iter()
                 .map(|name| outcome.scores.get(name).copied().filter(|score| score.is_finite()))
                 .collect(),
+            predicted: plan.baseline.predictor.as_ref().map_or_else(Vec::new, |predictor| {
+                let row = predictor.row(outcome);
+                plan.metrics.iter().map(|spec| predictor.predicted(spec.measure.name(), &row)).collect()
+            }),
         }
+    }
+
+    /// The same facts with the prediction made from what was first known: later records may tell what an arm has done.
+    pub(super) fn predicted_as(self, first: &Self) -> Self {
+        Self { predicted: first.predicted.clone(), ..self }
+    }
+
+    /// Log duration beyond what history expects of a unit that starts then, in the harm cohort; `None` where the one or
+    /// the other is unknown.
+    pub(super) fn slowness(&self, plan: &Plan, started_us: i64) -> Option<f64> {
+        let expected = plan.baseline.forecast.as_ref()?.at(started_us)?;
+        let most = plan.baseline.duration?.p95;
+        let log = self.amount(plan, Amount::Duration, View::Harm)?.min(most).ln();
+        Some(log - expected).filter(|beyond| beyond.is_finite())
+    }
+
+    /// What is taken off a signal's value.
+    pub(super) fn predicted(&self, signal: &Signal) -> f64 {
+        if signal.adjusted { self.predicted.get(signal.metric).copied().unwrap_or(0.0) } else { 0.0 }
     }
 
     pub(super) fn outcome_known(&self, view: View) -> bool {
         self.success.is_some() || (view == View::Mature && !self.ended)
     }
 
-    /// The value for a signal, centred; NaN where it is unknown.
+    /// The value for a signal, centred and less what was predicted; NaN where it is unknown.
     pub(super) fn value(&self, plan: &Plan, signal: &Signal, view: View) -> f64 {
         let known = match signal.source {
             Source::Success => match (self.ended, view) {
@@ -53,13 +79,14 @@ impl Facts {
             },
             Source::Error => Some(f64::from(u8::from(self.errored))),
             Source::Log(amount) => self.amount(plan, amount, view).map(f64::ln),
-            Source::Raw(amount) => self.amount(plan, amount, view).map(|value| value / plan.scale(amount)),
-            Source::Tail(threshold) => self
-                .amount(plan, Amount::Duration, view)
+            Source::Tail(amount, threshold) => self
+                .amount(plan, amount, view)
                 .map(|value| f64::from(u8::from(value > threshold || (!self.ended && value >= threshold)))),
             Source::Score(place) => self.scores.get(place).copied().flatten(),
         };
-        known.map_or(f64::NAN, |value| value.clamp(signal.cut.0, signal.cut.1) - signal.centre)
+        known.map_or(f64::NAN, |value| {
+            value.clamp(signal.cut.0, signal.cut.1) - signal.centre - self.predicted(signal)
+        })
     }
 
     fn amount(&self, plan: &Plan, amount: Amount, view: View) -> Option<f64> {
@@ -72,18 +99,6 @@ impl Facts {
             Amount::Tokens => self.amounts[1].filter(|_| self.ended),
             Amount::Cost => self.amounts[2].filter(|_| self.ended),
         }
-    }
-}
-
-impl Plan {
-    /// Historical mean of an amount; signals on raw amounts exist only where it is known.
-    fn scale(&self, amount: Amount) -> f64 {
-        let known = match amount {
-            Amount::Duration => self.baseline.duration,
-            Amount::Tokens => self.baseline.tokens,
-            Amount::Cost => self.baseline.cost,
-        };
-        known.map_or(1.0, |amount| amount.mean)
     }
 }
 

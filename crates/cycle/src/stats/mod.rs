@@ -1,7 +1,7 @@
 //! Statistics: pure functions on numbers, without nouns. In reading order: [`normal`] and [`beta`] (special functions
 //! that keep their digits in the far tails), [`sums`] (what a stratum remembers), [`mixture`] and [`conditional`] (the
 //! e-processes), [`combine`], [`allocation`], [`elond`], then the fixed-sample tests [`fixed`], [`exact`], [`ranks`],
-//! [`sequential`] and [`interval`].
+//! [`sequential`] and [`interval`], and [`regression`].
 //!
 //! Nothing here panics or answers NaN: where the data cannot say anything, evidence is 1 (logarithm 0) and a p-value
 //! is 1.
@@ -17,5 +17,6 @@ pub mod interval;
 pub mod mixture;
 pub mod normal;
 pub mod ranks;
+pub mod regression;
 pub mod sequential;
 pub mod sums;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::{covariates, forecast};
 use uplift_model::trial::{AmountBaseline, Baseline, ScoreBaseline, UnitOutcome, cap};
 
 /// Makes a baseline of ended units. Parts with fewer than `minimum` known values stay unknown: a percentile of ten
@@ -30,15 +31,18 @@ pub fn of_history(units: &[UnitOutcome], minimum: u64) -> Baseline {
             if enough(&values) { Some((name.clone(), score_of(values)?)) } else { None }
         })
         .collect();
+    let duration = amount(|unit| unit.duration_ms);
     Baseline {
         units: ended.len() as u64,
         success_rate: enough(&success).then_some(rate),
         success_variance: enough(&success).then_some(variance),
         error_rate: (ended.len() as u64 >= minimum.max(2)).then(|| errors / ended.len() as f64),
-        duration: amount(|unit| unit.duration_ms),
+        duration,
         tokens: amount(|unit| unit.tokens),
         cost: amount(|unit| unit.cost),
         scores,
+        forecast: duration.and_then(|known| forecast::of_history(&ended, known.p95)),
+        predictor: covariates::predictor(&ended, minimum),
     }
 }
 
@@ -54,12 +58,12 @@ fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
 
 fn amount_of(mut values: Vec<f64>) -> Option<AmountBaseline> {
     values.sort_by(f64::total_cmp);
-    let (p95, p99) = (quantile(&values, 0.95)?, quantile(&values, 0.99)?);
+    let (p95, p98, p99) = (quantile(&values, 0.95)?, quantile(&values, 0.98)?, quantile(&values, 0.99)?);
     let logs: Vec<f64> = values.iter().map(|value| value.ln()).collect();
     let most = cap(p95, p99);
     let cut: Vec<f64> = values.iter().map(|value| value.min(most)).collect();
     let ((log_mean, log_variance), (mean, variance)) = (moments(&logs), moments(&cut));
-    Some(AmountBaseline { log_mean, log_variance, mean, variance, p95, p99 })
+    Some(AmountBaseline { log_mean, log_variance, mean, variance, p95, p98, p99 })
 }
 
 fn score_of(mut values: Vec<f64>) -> Option<ScoreBaseline> {

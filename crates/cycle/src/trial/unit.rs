@@ -16,6 +16,12 @@ pub struct Score {
     pub given_us: i64,
 }
 
+/// True where a unit's errors count against the guardrail. Errors that it recovered from and succeeded nevertheless are
+/// a cost: the time, tokens and money that recovering took. Where the outcome is unknown an error counts.
+pub fn is_unrecovered(any_error: bool, success: Option<f64>) -> bool {
+    any_error && success.is_none_or(|success| success < 1.0)
+}
+
 /// Attempts of one unit, in order of their start, as one outcome: where it was first put, the last outcome, errors that
 /// no later attempt recovered, and all time, tokens and cost together. `None` without attempts.
 pub fn fold_attempts(attempts: &[UnitOutcome]) -> Option<UnitOutcome> {
@@ -40,6 +46,9 @@ pub fn fold_attempts(attempts: &[UnitOutcome]) -> Option<UnitOutcome> {
         cost: sum(|attempt| attempt.cost),
         scores,
         crossed: attempts.iter().any(|attempt| attempt.crossed || attempt.arm != first.arm),
+        // What was known before the unit was assigned was known before its first attempt.
+        covariates: first.covariates.clone(),
+        stratum: first.stratum.clone(),
     })
 }
 
@@ -73,6 +82,9 @@ pub fn fold_session(session: &str, tasks: &[UnitOutcome]) -> Option<UnitOutcome>
         cost: geometric(|task| task.cost),
         scores: by_name.into_iter().filter_map(|(name, values)| Some((name, mean(values)?))).collect(),
         crossed: tasks.iter().any(|task| task.crossed || task.arm != first.arm),
+        // A session is assigned at its first task.
+        covariates: first.covariates.clone(),
+        stratum: first.stratum.clone(),
     })
 }
 

@@ -30,6 +30,8 @@ pub(crate) fn unit(name: u64, arm: Arm, started_us: i64) -> UnitOutcome {
         cost: Some(0.02),
         scores: BTreeMap::new(),
         crossed: false,
+        covariates: BTreeMap::new(),
+        stratum: None,
     }
 }
 

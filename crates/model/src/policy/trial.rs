@@ -97,6 +97,9 @@ pub struct TrialPolicy {
     pub hold_back_share: f64,
     /// Days the hold-back lasts.
     pub hold_back_days: f64,
+    /// The combined evidence of a hold-back rolls back when it reaches one over this number: an error level of its own,
+    /// so that the watch after a keep spends none of the trial's. In (0, 1).
+    pub hold_back_alpha: f64,
     /// Minutes of idleness after which a session is over.
     pub session_idle_minutes: f64,
     /// Least number of historical units for a baseline.
@@ -130,7 +133,7 @@ impl Default for TrialPolicy {
             max_crossover: 0.02,
             task_timeout_ms: None,
             focus: 0.3,
-            from_start_weight: 0.6,
+            from_start_weight: 0.7,
             restarts: 10,
             ramp_first_share: 0.1,
             ramp_full_share: 0.5,
@@ -138,6 +141,7 @@ impl Default for TrialPolicy {
             ramp_units_per_arm: 50,
             hold_back_share: 0.05,
             hold_back_days: 7.0,
+            hold_back_alpha: 0.05,
             session_idle_minutes: 30.0,
             baseline_minimum: 20,
             look_minutes: 5.0,
@@ -179,7 +183,7 @@ impl TrialPolicy {
         let open = |value: f64| value > 0.0 && value < 1.0;
         let unit = |value: f64| (0.0..=1.0).contains(&value);
         let positive = |value: f64| value.is_finite() && value > 0.0;
-        let checks: [(&'static str, f64, bool, &'static str); 19] = [
+        let checks: [(&'static str, f64, bool, &'static str); 21] = [
             ("test_duration_hours", self.test_duration_hours, positive(self.test_duration_hours), "above 0"),
             (
                 "max_test_duration_hours",
@@ -217,6 +221,13 @@ impl TrialPolicy {
             ("ramp_first_share", self.ramp_first_share, open(self.ramp_first_share), OPEN),
             ("ramp_full_share", self.ramp_full_share, open(self.ramp_full_share), OPEN),
             ("hold_back_share", self.hold_back_share, open(self.hold_back_share), OPEN),
+            (
+                "hold_back_days",
+                self.hold_back_days,
+                self.hold_back_days.is_finite() && self.hold_back_days >= 0.0,
+                "at least 0; 0 for no hold-back",
+            ),
+            ("hold_back_alpha", self.hold_back_alpha, open(self.hold_back_alpha), OPEN),
             (
                 "look_minutes",
                 self.look_minutes,

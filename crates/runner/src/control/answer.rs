@@ -1,20 +1,17 @@
 //! What people say to improvements: yes, no, off, back.
 
 use uplift_cycle::document::{self, Ending};
-use uplift_model::edit::apply;
+use uplift_model::event::EventKind;
 use uplift_model::improvement::{Improvement, ImprovementStatus};
 use uplift_model::process::{IMPROVEMENT_MONITORING_PROCESS, IMPROVEMENT_PROCESS};
 use uplift_model::time::MICROS_PER_DAY;
-use uplift_store::PageRequest;
-use uplift_store::page::MAX_PAGE;
-use uplift_store::rows::ImprovementFilter;
-use uplift_store::writes::{ImprovementChange, Write};
+use uplift_store::writes::{ImprovementChange, StepCommit, Write};
 
 use super::{ControlError, checked_text, wrong};
 use crate::engine::Engine;
-use crate::processes::ending::{Case, call_off, load_revision};
-use crate::processes::subject;
+use crate::processes::ending::{Case, call_off, reopened, without};
 use crate::processes::watching::running;
+use crate::processes::{outbox, subject};
 
 impl Engine {
     /// Says yes to an improvement.
@@ -170,15 +167,7 @@ impl Engine {
     async fn take_out(&self, improvement: &Improvement, by: &str, reason: &str) -> Result<Improvement, ControlError> {
         let (by, reason) = (checked_text("by", by)?, checked_text("reason", reason)?);
         let entity = self.entity_of(improvement.entity).await?;
-        let Some(base) = &improvement.base else {
-            return Err(wrong(improvement, "rolled back", "the revision before it is not on record"));
-        };
-        let mut without = load_revision(self, base).await?;
-        for later in self.kept_after(improvement).await? {
-            without = apply(&without, &later.proposal.edits).map_err(|error| ControlError::Invalid {
-                reason: format!("improvement {} was kept after it and cannot stand without it: {error}", later.id),
-            })?;
-        }
+        let without = without(self, &entity, improvement).await?;
         let entry = document::entry(&document::Input {
             now: self.now(),
             improvement,
@@ -186,28 +175,32 @@ impl Engine {
             trial: None,
             verdict: None,
             checks: &improvement.checks,
-            ending: Ending::Cancelled { by, reason },
+            ending: Ending::Cancelled { by: by.clone(), reason: reason.clone() },
         });
-        let also = vec![
+        let change =
+            ImprovementChange { status: Some(ImprovementStatus::RolledBack), ..ImprovementChange::default() };
+        let mut writes = vec![
+            Write::ChangeImprovement {
+                id: improvement.id,
+                expected_version: improvement.version,
+                change: Box::new(change),
+            },
             Write::PointRevision { entity: improvement.entity, revision: Box::new(without) },
             Write::RecordHistory(Box::new(entry)),
         ];
-        let change =
-            ImprovementChange { status: Some(ImprovementStatus::RolledBack), ..ImprovementChange::default() };
-        self.change(improvement, change, also).await
-    }
-
-    /// Kept changes of the same entity that came later, the earliest first.
-    async fn kept_after(&self, improvement: &Improvement) -> Result<Vec<Improvement>, ControlError> {
-        let filter = ImprovementFilter {
-            entity: Some(improvement.entity),
-            status: vec![ImprovementStatus::Deployed],
-            opportunity_id: None,
-        };
-        let kept = self.store().improvements(filter, PageRequest::first(MAX_PAGE)).await?.items;
-        let mut later: Vec<Improvement> = kept.into_iter().filter(|one| one.id != improvement.id).collect();
-        later.retain(|one| one.updated_at > improvement.updated_at);
-        later.sort_by_key(|one| (one.updated_at, one.id));
-        Ok(later)
+        writes.extend(reopened(self, improvement, &reason));
+        let text = format!("taken out by {by}: {reason}");
+        let told =
+            outbox::event(EventKind::ImprovementRolledBack, improvement.id, improvement.entity, self.now(), text);
+        self.step(StepCommit {
+            at: self.now(),
+            lease: None,
+            // Somebody may change the entity while this is worked out.
+            expected_versions: vec![(entity.key, entity.version)],
+            writes,
+            outbox: vec![told],
+        })
+        .await?;
+        Ok(self.store().improvement(improvement.id).await?)
     }
 }

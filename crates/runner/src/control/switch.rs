@@ -11,6 +11,9 @@ use super::{ControlError, Paused};
 use crate::engine::Engine;
 use crate::settings::PAUSED;
 
+/// Tries to end a trial that others change meanwhile.
+const STOP_TRIES: usize = 10;
+
 impl Engine {
     /// Turns the kill switch on: no trial starts. With `roll_back_running`, every running trial ends and its entity goes
     /// on with the revision in place.
@@ -28,15 +31,28 @@ impl Engine {
                 paused.still_running.push(record.improvement_id);
                 continue;
             }
-            let improvement = self.store().improvement(record.improvement_id).await?;
-            match self.stop_trial(&improvement, &by, "everything was paused", true).await {
-                Ok(_) => paused.rolled_back.push(improvement.id),
-                // It ended by itself in the same moment.
+            if self.stopped(record.improvement_id, &by).await? {
+                paused.rolled_back.push(record.improvement_id);
+            }
+        }
+        Ok(paused)
+    }
+
+    /// Ends a trial because everything is paused; false where it ended by itself in the same moment.
+    async fn stopped(&self, improvement_id: i64, by: &str) -> Result<bool, ControlError> {
+        for _ in 0..STOP_TRIES {
+            let improvement = self.store().improvement(improvement_id).await?;
+            match self.stop_trial(&improvement, by, "everything was paused", true).await {
+                Ok(_) => return Ok(true),
+                Err(ControlError::WrongStatus { .. }) => return Ok(false),
+                // A look was saved, or the entity changed, in between: it is read again.
                 Err(ControlError::Store(StoreError::VersionConflict { .. })) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(paused)
+        Err(ControlError::Invalid {
+            reason: format!("improvement {improvement_id} changes all the time: roll it back by itself"),
+        })
     }
 
     /// Turns the kill switch off.

@@ -16,6 +16,8 @@ use super::{Report, commit};
 use crate::engine::Engine;
 use crate::proposing;
 
+/// How long an opportunity rests that nothing could be proposed for because something failed.
+const REST_US: i64 = 300_000_000;
 /// Opportunities looked at for those that may be claimed: those whose entities want to be left alone are passed over.
 const LOOKED_AT: u32 = 200;
 
@@ -43,6 +45,10 @@ pub(super) async fn claim(engine: &Engine, lease: &Lease, report: &mut Report) -
             Err(error) => {
                 report.failed += 1;
                 tracing::warn!(%error, opportunity = opportunity.id, "nothing could be proposed; it is tried again");
+                let not_before = engine.now().plus_micros(REST_US);
+                let reason = "nothing could be proposed".to_owned();
+                let rest = Write::ReturnOpportunity { id: opportunity.id, not_before, reason };
+                commit(engine, lease, vec![rest]).await?;
             }
         }
     }

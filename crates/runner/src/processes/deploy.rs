@@ -65,9 +65,17 @@ pub(super) async fn deploy(
     ]);
     let text = loaded.preflight.as_ref().map_or_else(String::new, |preflight| preflight.text.clone());
     let told = outbox::event(EventKind::ImprovementStarted, improvement.id, improvement.entity, engine.now(), text);
-    commit_with(engine, lease, writes, vec![told]).await?;
-    report.started += 1;
-    Ok(())
+    match commit_with(engine, lease, writes, vec![told]).await {
+        Ok(_) => {
+            report.started += 1;
+            Ok(())
+        }
+        Err(error) => {
+            engine.read_switch().await?;
+            // Paused since it was validated: it waits like the others.
+            if engine.is_paused() { look_again(engine, lease, instance, improvement).await } else { Err(error) }
+        }
+    }
 }
 
 /// A proposal is complete: what is deployed is what was validated, on the base it was validated on.
@@ -164,7 +172,6 @@ pub(crate) fn hold_back(trial: &Trial, improvement_id: i64, now: Time) -> Option
         started_us,
         stages: vec![ShareStage { from_us: started_us, share: 1.0 - policy.hold_back_share }],
         expected_units: trial.expected_units * scale,
-        policy: TrialPolicy { test_duration_hours: hours, max_test_duration_hours: hours, ..policy.clone() },
         ..trial.clone()
     })
 }

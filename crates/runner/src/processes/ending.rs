@@ -7,6 +7,7 @@ use uplift_model::entity::Entity;
 use uplift_model::event::EventKind;
 use uplift_model::history::HistoryEntry;
 use uplift_model::improvement::{Improvement, ImprovementStatus};
+use uplift_model::merge::merge;
 use uplift_model::opportunity::OpportunityStatus;
 use uplift_model::process::{Lease, ProcessInstance};
 use uplift_model::revision::{Revision, RevisionId};
@@ -35,8 +36,8 @@ pub(crate) struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// With the lease at hand.
-    pub(crate) fn entry(&self, verdict: Option<&Verdict>, ending: Ending) -> HistoryEntry {
+    /// The entry of the history.
+    fn entry(&self, verdict: Option<&Verdict>, ending: Ending) -> HistoryEntry {
         document::entry(&document::Input {
             now: self.engine.now(),
             improvement: self.improvement,
@@ -66,6 +67,12 @@ impl Case<'_> {
 
     async fn point(&self, revision: &RevisionId) -> StoreResult<Write> {
         let revision = Box::new(load_revision(self.engine, revision).await?);
+        Ok(Write::PointRevision { entity: self.record.entity, revision })
+    }
+
+    /// Makes the entity run what is in place without the change: the trial's base, unless somebody changed more since.
+    async fn taken_out(&self) -> StoreResult<Write> {
+        let revision = Box::new(without(self.engine, self.entity, self.improvement).await?);
         Ok(Write::PointRevision { entity: self.record.entity, revision })
     }
 
@@ -104,6 +111,43 @@ pub(crate) async fn load_revision(engine: &Engine, id: &RevisionId) -> StoreResu
         what: "a configuration",
         reason: error.to_string(),
     })
+}
+
+/// What becomes of the opportunity of a kept change that a person took back: the problem is open again, after a rest.
+pub(crate) fn reopened(engine: &Engine, improvement: &Improvement, reason: &str) -> Option<Write> {
+    let rest_us = (engine.policy().engine.inconclusive_rest_days * MICROS_PER_DAY as f64) as i64;
+    let not_before = engine.now().plus_micros(rest_us);
+    let id = improvement.opportunity_id?;
+    Some(Write::ReopenOpportunity { id, not_before, reason: format!("its fix was taken back: {reason}") })
+}
+
+/// What an entity would run without a change that was kept: what is in place, with the change taken out and everything
+/// else left as it is.
+///
+/// # Errors
+/// When what came later touches the same places, or a revision is not on record.
+pub(crate) async fn without(engine: &Engine, entity: &Entity, improvement: &Improvement) -> StoreResult<Revision> {
+    let (Some(base), Some(candidate), Some(in_place)) = (&improvement.base, &improvement.candidate, &entity.revision)
+    else {
+        return Err(StoreError::Invalid { reason: "the revision before the change is not on record".to_owned() });
+    };
+    let before = load_revision(engine, base).await?;
+    if candidate.as_str() == in_place {
+        return Ok(before);
+    }
+    let kept = load_revision(engine, candidate).await?;
+    let now = load_revision(engine, &RevisionId::from_stored(in_place.clone())).await?;
+    let merged = merge(kept.configuration(), now.configuration(), before.configuration()).map_err(|conflicts| {
+        let places: Vec<String> = conflicts.into_iter().map(|conflict| conflict.path).collect();
+        StoreError::Invalid {
+            reason: format!(
+                "what came after improvement {} changed the same places ({}): set the configuration you want",
+                improvement.id,
+                places.join(", ")
+            ),
+        }
+    })?;
+    Revision::seal(merged).map_err(|error| StoreError::Invalid { reason: error.to_string() })
 }
 
 /// Acts on a verdict that ends a trial. `saved` is what the look came to; it goes into the same commit.
@@ -201,7 +245,7 @@ async fn take_back_kept(case: &Case<'_>, verdict: &Verdict, saved: Vec<Write>) -
     let mut writes = saved;
     writes.extend([
         case.end(&verdict.text, Some(verdict)),
-        case.point(&case.record.base).await?,
+        case.taken_out().await?,
         case.moved(ImprovementStatus::RolledBack),
         Write::RecordHistory(Box::new(case.entry(Some(verdict), Ending::RolledBackAfterKeep))),
     ]);
@@ -224,23 +268,27 @@ pub(crate) async fn call_off(case: &Case<'_>, by: &str, reason: &str, back: bool
             writes.push(case.moved(if back { ImprovementStatus::RolledBack } else { ImprovementStatus::Cancelled }));
         }
         TrialKind::HoldBack if back => {
-            writes.push(case.point(&case.record.base).await?);
+            writes.push(case.taken_out().await?);
             writes.push(case.moved(ImprovementStatus::RolledBack));
         }
         TrialKind::HoldBack => {}
     }
     writes.push(Write::RecordHistory(Box::new(case.entry(verdict, ending))));
     let rest_us = (case.engine.policy().engine.inconclusive_rest_days * MICROS_PER_DAY as f64) as i64;
-    writes.extend(case.returned(rest_us, &text));
+    writes.extend(match case.record.trial.kind {
+        TrialKind::Trial => case.returned(rest_us, &text),
+        TrialKind::HoldBack => reopened(case.engine, case.improvement, reason),
+    });
     writes.extend(case.stepped(DONE, None, &text));
-    case.commit(writes, case.told(EventKind::ImprovementRolledBack, &text)).await
+    let kind = if back { EventKind::ImprovementRolledBack } else { EventKind::ImprovementInconclusive };
+    case.commit(writes, case.told(kind, &text)).await
 }
 
 /// What happens when the world around a trial changed: a retired entity ends it; another revision in place restarts it
 /// on that revision, or ends it where the edits no longer apply.
 pub(super) async fn circumstances_changed(case: &Case<'_>, changed: Changed) -> StoreResult<()> {
     if case.record.trial.kind == TrialKind::HoldBack {
-        let text = "the watch after the keep ended, because the entity was changed by hand";
+        let text = "the watch after the keep ended, because the entity no longer runs what was kept";
         let mut writes = vec![case.end(text, case.record.verdict.as_ref())];
         writes.extend(case.stepped(DONE, None, text));
         return case.commit(writes, Vec::new()).await;

@@ -20,15 +20,21 @@ pub(crate) struct Held {
 /// The lease, claimed or renewed where that is due; none while another node holds it.
 pub(super) async fn hold(engine: &Engine) -> StoreResult<Option<Lease>> {
     let now_us = engine.now().micros();
-    if let Some(held) = engine.held_lease()
+    let before = engine.held_lease();
+    if let Some(held) = &before
         && now_us < held.renew_at_us
     {
-        return Ok(Some(held.lease));
+        return Ok(Some(held.lease.clone()));
     }
     let claim = Write::ClaimLease { name: NAME.to_owned(), holder: engine.name().to_owned(), ttl_us: TTL_US };
     match engine.commit(vec![claim]).await {
         Ok(receipt) => {
             let held = receipt.lease.map(|lease| Held { lease, renew_at_us: now_us + TTL_US / 2 });
+            let epoch = |held: &Option<Held>| held.as_ref().map(|held| held.lease.epoch);
+            if epoch(&before) != epoch(&held) {
+                // Whoever had it in between may have changed the settings.
+                engine.read_settings().await?;
+            }
             engine.set_lease(held.clone());
             Ok(held.map(|held| held.lease))
         }
@@ -37,5 +43,14 @@ pub(super) async fn hold(engine: &Engine) -> StoreResult<Option<Lease>> {
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Gives the lease back, so that the next process need not wait for its end.
+pub(super) async fn release(engine: &Engine) {
+    let Some(held) = engine.held_lease() else { return };
+    engine.set_lease(None);
+    if let Err(error) = engine.commit(vec![Write::ReleaseLease(held.lease)]).await {
+        tracing::debug!(%error, "the lease was not given back; it ends by itself");
     }
 }

@@ -87,7 +87,7 @@ pub async fn run(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool>) {
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}
             () = engine.wait_for_work() => {}
-            _ = stop.changed() => return,
+            _ = stop.changed() => break,
         }
         match tick(&engine).await {
             Ok(_) => {}
@@ -98,6 +98,7 @@ pub async fn run(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool>) {
             }
         }
     }
+    lease::release(&engine).await;
 }
 
 /// Keeps what resolvers read up with the store until `stop` says so: a loop of its own, so that a tick that takes long, or

@@ -1,6 +1,6 @@
 //! The code of an entity changed its defaults: what was kept is put on top of the new ones.
 
-use uplift_model::edit::{Edit, EditError, apply};
+use uplift_model::edit::{Edit, EditError, MODEL, apply};
 use uplift_model::revision::{Configuration, Revision};
 
 /// An edit that was kept and does not apply to the new defaults.
@@ -62,6 +62,10 @@ fn conflict(edit: &Edit, then: &Configuration, now: &Revision) -> Option<String>
             let changed = then.instruction.text != now.instruction.text && now.instruction.text != *text;
             changed.then(|| "the code has changed the instruction since".to_owned())
         }
+        Edit::SetParameter { name, value } if name == MODEL => {
+            let changed = then.model != now.model && now.model.as_deref() != value.as_str();
+            changed.then(|| "the code has changed the model since".to_owned())
+        }
         Edit::SetParameter { name, value } => {
             let present = now.parameters.get(name);
             let changed = then.parameters.get(name) != present && present != Some(value);
@@ -100,6 +104,13 @@ mod tests {
                 r#"[{"edit":"set_parameter","name":"timeout_ms","value":9000}]"#,
                 r#"{"instruction":{"text":"New."},"parameters":{"timeout_ms":9000}}"#,
                 &[],
+            ),
+            // The code has changed the model that a kept change replaced.
+            (
+                r#"{"model":"newer"}"#,
+                r#"[{"edit":"set_parameter","name":"model","value":"other"}]"#,
+                r#"{"model":"newer"}"#,
+                &["set_parameter"],
             ),
             // The code has changed the same parameter.
             (

@@ -1,6 +1,7 @@
 //! Everything the store holds about the loop, read past all faults.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde_json::{Value, json};
 use uplift_model::entity::{Entity, EntityKey};
@@ -101,9 +102,9 @@ impl State {
         let of_improvements = self.improvements.iter().flat_map(|one| one.base.iter().chain(&one.candidate).cloned());
         let named: Vec<RevisionId> = of_trails.chain(of_improvements).collect();
         for id in named {
-            if !self.revisions.contains_key(&id) {
-                let configuration = store.revision(id.clone()).await?;
-                self.revisions.insert(id, configuration);
+            if let Entry::Vacant(place) = self.revisions.entry(id) {
+                let configuration = store.revision(place.key().clone()).await?;
+                place.insert(configuration);
             }
         }
         Ok(())

@@ -235,23 +235,20 @@ impl World {
             events.iter().map(|event| (event.task_id.clone().unwrap_or_default(), event.id.clone())).collect();
         let (engine, count) = (self.nodes[node].engine.clone(), events.len() as u64);
         let admission = engine.admit(events.len()).await;
-        match engine.ingest(admission, events).await {
-            Ok(receipt) => {
-                if receipt.accepted + receipt.duplicates + receipt.refused.len() as u64 != count {
-                    self.seen.wrong.push(("I5", format!("{count} events were answered by {receipt:?}")));
-                }
-                self.seen.refused += receipt.refused.len() as u64;
-                for id in &ids {
-                    self.seen.unanswered.remove(id);
-                }
-                self.seen.acknowledged.extend(ids);
-            }
-            Err(_) => {
-                let known = &self.seen.acknowledged;
-                self.seen.unanswered.extend(ids.into_iter().filter(|id| !known.contains(id)));
-                self.mail.extend(due);
-            }
+        let Ok(receipt) = engine.ingest(admission, events).await else {
+            let known = &self.seen.acknowledged;
+            self.seen.unanswered.extend(ids.into_iter().filter(|id| !known.contains(id)));
+            self.mail.extend(due);
+            return;
+        };
+        if receipt.accepted + receipt.duplicates + receipt.refused.len() as u64 != count {
+            self.seen.wrong.push(("I5", format!("{count} events were answered by {receipt:?}")));
         }
+        self.seen.refused += receipt.refused.len() as u64;
+        for id in &ids {
+            self.seen.unanswered.remove(id);
+        }
+        self.seen.acknowledged.extend(ids);
     }
 
     /// One tick of a process's loop. Errors that were planned, and a lease that has gone to somebody else, are none.
@@ -315,6 +312,6 @@ impl World {
 /// Never: it is small.
 pub fn sealed(instruction: &str) -> StoreResult<Revision> {
     let mut configuration = Configuration::default();
-    configuration.instruction.text = instruction.to_owned();
+    instruction.clone_into(&mut configuration.instruction.text);
     Revision::seal(configuration).map_err(|error| StoreError::Invalid { reason: error.to_string() })
 }

@@ -17,6 +17,11 @@ use uplift_model::verdict::{Decision, Verdict};
 use super::scenario::{Scenario, Trouble};
 use super::world::{DAY_HOURS, Unit, World, running};
 
+/// Days that a hold-back squeezes into one.
+const WEEK: usize = 7;
+/// Share of a kept change while a twentieth of the units stays on the old revision.
+const KEPT_SHARE: f64 = 0.95;
+
 /// What is simulated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setup {
@@ -48,25 +53,37 @@ impl Setup {
         World::of(&self.scenario).baseline(&mut rng)
     }
 
+    /// Tasks of the whole trial: a hold-back sees a week of them.
+    fn tasks(&self) -> usize {
+        if self.scenario.trouble == Trouble::HoldBack { WEEK * self.tasks } else { self.tasks }
+    }
+
     fn trial(&self, replicate: u64, baseline: Baseline) -> Trial {
+        let held_back = self.scenario.trouble == Trouble::HoldBack;
         let stages = if self.scenario.trouble == Trouble::Ramp {
             vec![ShareStage { from_us: 0, share: 0.1 }, ShareStage { from_us: hours_us(DAY_HOURS / 3.0), share: 0.5 }]
         } else {
-            vec![ShareStage { from_us: 0, share: self.share }]
+            vec![ShareStage { from_us: 0, share: if held_back { KEPT_SHARE } else { self.share } }]
+        };
+        let policy = if held_back {
+            TrialPolicy { hold_back_days: DAY_HOURS / 24.0, ..self.policy.clone() }
+        } else {
+            self.policy.clone()
         };
         let sessions = self.scenario.trouble == Trouble::Sessions;
-        let reported = [Measure::Success, Measure::Errors, Measure::Duration, Measure::Cost];
+        let all = [Measure::Success, Measure::Errors, Measure::Duration, Measure::Cost];
+        let reported = if self.scenario.trouble == Trouble::OnlyDuration { &all[2..3] } else { &all[..] };
         Trial {
             key: format!("{}/{}/{replicate}", self.scenario.name, self.seed),
-            kind: TrialKind::Trial,
+            kind: if held_back { TrialKind::HoldBack } else { TrialKind::Trial },
             started_us: 0,
             unit: if sessions { AssignmentUnit::Session } else { AssignmentUnit::Task },
             comparison: Comparison::Concurrent,
             stages,
-            metrics: standard_metrics(self.scenario.purpose.goals(), &reported),
-            expected_units: self.tasks as f64 / if sessions { 5.0 } else { 1.0 },
+            metrics: standard_metrics(self.scenario.purpose.goals(), reported),
+            expected_units: self.tasks() as f64 / if sessions { 5.0 } else { 1.0 },
             baseline,
-            policy: self.policy.clone(),
+            policy,
         }
     }
 
@@ -74,7 +91,7 @@ impl Setup {
     pub fn run(&self, replicate: u64, baseline: &Baseline) -> Ending {
         let seed = self.seed.wrapping_add(replicate.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut rng = SmallRng::seed_from_u64(seed);
-        let units = World::of(&self.scenario).day(self.tasks, &mut rng);
+        let units = World::of(&self.scenario).day(self.tasks(), &mut rng);
         let trial = self.trial(replicate, baseline.clone());
         Run { monitor: Monitor::new(&trial), trial: &trial, candidate_tasks: 0 }.through(&units)
     }
@@ -103,7 +120,7 @@ impl Run<'_> {
             let arm = if candidate { Arm::Candidate } else { Arm::Control };
             self.candidate_tasks += if candidate { unit.tasks } else { 0 };
             if !(candidate && unit.lost) {
-                self.monitor.record(&running(name, arm, unit.started_us));
+                self.monitor.record(&unit.known(running(name, arm, unit.started_us)));
             }
             let length = unit.outcomes[arm.index()].duration_ms() * unit.tasks as f64;
             ends.push(Reverse((unit.started_us + (length * 1e3) as i64, place, arm.index())));
@@ -125,7 +142,8 @@ impl Run<'_> {
     fn end(&mut self, unit: &Unit, place: usize, arm: usize, now_us: i64) -> Option<Verdict> {
         let side = if arm == 1 { Arm::Candidate } else { Arm::Control };
         if !(arm == 1 && unit.lost) {
-            self.monitor.record(&unit.outcomes[arm].record(place.to_string(), side, unit.started_us));
+            let record = unit.outcomes[arm].record(place.to_string(), side, unit.started_us);
+            self.monitor.record(&unit.known(record));
         }
         let look = self.monitor.look(now_us);
         let policy = &self.trial.policy;

@@ -43,6 +43,25 @@ pub enum Trouble {
     Delay,
     /// One in six of the candidate's records is lost.
     LostRecords,
+    /// Nothing but durations is reported.
+    OnlyDuration,
+    /// The change was kept, and a twentieth of a week's traffic stays on the old revision. The week passes in a day.
+    HoldBack,
+    /// A number known before the start explains half of the variance of log duration.
+    Covariate(Known),
+}
+
+/// What is recorded of the number that explains durations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// It is recorded.
+    Recorded,
+    /// It is not.
+    Hidden,
+    /// What is recorded in its place explains nothing.
+    Useless,
+    /// In history it was recorded with the opposite sign.
+    Misleading,
 }
 
 /// A named truth.
@@ -66,6 +85,7 @@ pub fn all() -> Vec<Scenario> {
     list.extend(harmful());
     list.extend(mixed());
     list.extend(at_the_margin());
+    list.extend(special());
     list
 }
 
@@ -148,5 +168,28 @@ fn at_the_margin() -> Vec<Scenario> {
         tuning("margin-errors", Effect { errors: 1.2, ..faster }, "30 % faster, errors 10 % to 12 %"),
         plain("margin-duration", Effect { duration: 1.1, ..better }, "success 80 % to 92 %, 10 % slower"),
         plain("margin-cost", Effect { cost: 1.1, ..better }, "success 80 % to 92 %, 10 % dearer"),
+    ]
+}
+
+/// Other kinds of watching, and covariates.
+fn special() -> Vec<Scenario> {
+    let none = Effect::default();
+    let bad = Effect { success: 0.8, from: 0.5, ..none };
+    let slower = Effect { duration: 1.1, ..none };
+    let troubled = |name, trouble, effect, about| Scenario { trouble, ..plain(name, effect, about) };
+    vec![
+        troubled("aa-one-metric", Trouble::OnlyDuration, none, "no difference, only durations are reported"),
+        troubled("hold-back", Trouble::HoldBack, none, "a kept change that stays as it is"),
+        troubled("hold-back-bad", Trouble::HoldBack, bad, "a kept change, success 80 % to 64 % from half time"),
+        troubled("covariate", Trouble::Covariate(Known::Recorded), slower, "10 % slower, half of it predictable"),
+        troubled("covariate-hidden", Trouble::Covariate(Known::Hidden), slower, "the same without the covariate"),
+        troubled("aa-covariate", Trouble::Covariate(Known::Recorded), none, "no difference, with the covariate"),
+        troubled("aa-covariate-useless", Trouble::Covariate(Known::Useless), none, "no difference, it says nothing"),
+        troubled(
+            "aa-covariate-wrong",
+            Trouble::Covariate(Known::Misleading),
+            none,
+            "no difference, with coefficients of the wrong sign",
+        ),
     ]
 }

@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 use uplift_cycle::trial::baseline::of_history;
 use uplift_model::trial::{Arm, Baseline, UnitOutcome};
 
-use super::scenario::{Effect, Scenario, Trouble};
+use super::scenario::{Effect, Known, Scenario, Trouble};
 
 /// Length of the first horizon, hours.
 pub const DAY_HOURS: f64 = 24.0;
@@ -29,6 +29,9 @@ const SWING: f64 = 0.25;
 const TRAFFIC_SWING: f64 = 0.6;
 const SESSION: usize = 5;
 const SESSION_CORRELATION: f64 = 0.3;
+/// Share of the variance of log duration that the covariate explains, where there is one.
+const EXPLAINED: f64 = 0.5;
+const COVARIATE: &str = "size";
 /// Units the history is made of.
 const HISTORY: usize = 20_000;
 
@@ -52,6 +55,16 @@ pub struct Unit {
     pub outcomes: [Outcome; 2],
     /// True when its records get lost if it is the candidate's.
     pub lost: bool,
+    /// A number known before the start, where one is recorded.
+    pub covariate: Option<f64>,
+}
+
+impl Unit {
+    /// The record with what was known before the start.
+    pub fn known(&self, record: UnitOutcome) -> UnitOutcome {
+        let covariates = self.covariate.map(|value| (COVARIATE.to_owned(), value)).into_iter().collect();
+        UnitOutcome { covariates, ..record }
+    }
 }
 
 /// What comes out of a unit in one arm.
@@ -96,6 +109,8 @@ pub fn running(unit: String, arm: Arm, started_us: i64) -> UnitOutcome {
         cost: None,
         scores: std::collections::BTreeMap::new(),
         crossed: false,
+        covariates: std::collections::BTreeMap::new(),
+        stratum: None,
     }
 }
 
@@ -106,6 +121,7 @@ struct Shared {
     errors: f64,
     log_duration: f64,
     part: f64,
+    part_of_duration: f64,
     burst: bool,
 }
 
@@ -132,6 +148,7 @@ impl World {
                 errors: normal(rng),
                 log_duration: normal(rng),
                 part: SESSION_CORRELATION,
+                part_of_duration: SESSION_CORRELATION,
                 burst: false,
             };
         }
@@ -143,19 +160,34 @@ impl World {
                 *burst_left = 4 + (rng.random::<f64>() * 12.0) as u32;
             }
         }
+        let covariate = self.covariate(&mut shared, rng);
         let tasks: Vec<_> = (0..size).map(|_| self.task(at, shared, rng)).collect();
         let outcomes = [0, 1].map(|arm: usize| session(&tasks, arm));
         let started_us = (at * DAY_US) as i64;
         let lost = self.trouble == Trouble::LostRecords && rng.random::<f64>() < 1.0 / 6.0;
-        Unit { started_us, ended_us: started_us, tasks: size as u64, outcomes, lost }
+        Unit { started_us, ended_us: started_us, tasks: size as u64, outcomes, lost, covariate }
+    }
+
+    /// The number that explains durations, in what tasks share, and what is recorded of it.
+    fn covariate(&self, shared: &mut Shared, rng: &mut SmallRng) -> Option<f64> {
+        let Trouble::Covariate(known) = self.trouble else {
+            return None;
+        };
+        let (size, other) = (normal(rng), normal(rng));
+        *shared = Shared { log_duration: size, part_of_duration: EXPLAINED, ..*shared };
+        match known {
+            Known::Recorded | Known::Misleading => Some(size),
+            Known::Useless => Some(other),
+            Known::Hidden => None,
+        }
     }
 
     /// One task in both arms, from the same draws.
     fn task(&self, at: f64, shared: Shared, rng: &mut SmallRng) -> [Outcome; 2] {
-        let blend = |own: f64, of_session: f64| (1.0 - shared.part).sqrt() * own + shared.part.sqrt() * of_session;
-        let success = uniform_of(blend(normal(rng), shared.success));
-        let error = uniform_of(blend(normal(rng), shared.errors));
-        let log_duration = blend(normal(rng), shared.log_duration);
+        let blend = |own: f64, common: f64, part: f64| (1.0 - part).sqrt() * own + part.sqrt() * common;
+        let success = uniform_of(blend(normal(rng), shared.success, shared.part));
+        let error = uniform_of(blend(normal(rng), shared.errors, shared.part));
+        let log_duration = blend(normal(rng), shared.log_duration, shared.part_of_duration);
         let log_cost = CORRELATION * log_duration + (1.0 - CORRELATION * CORRELATION).sqrt() * normal(rng);
         let (timeout, tail): (f64, f64) = (rng.random(), rng.random());
         let outage = self.trouble == Trouble::Incident && (0.4..0.45).contains(&at);
@@ -190,10 +222,19 @@ impl World {
         let units: Vec<_> = usual
             .day(HISTORY * size, rng)
             .iter()
-            .map(|unit| unit.outcomes[0].record(String::new(), Arm::Control, unit.started_us))
+            .map(|unit| unit.known(unit.outcomes[0].record(String::new(), Arm::Control, unit.started_us)))
+            .map(|unit| if self.trouble == Trouble::Covariate(Known::Misleading) { reversed(unit) } else { unit })
             .collect();
         of_history(&units, 20)
     }
+}
+
+/// The same record with covariates of the opposite sign.
+fn reversed(mut record: UnitOutcome) -> UnitOutcome {
+    for value in record.covariates.values_mut() {
+        *value = -*value;
+    }
+    record
 }
 
 /// What a session of tasks comes to in one arm: means, and whether any task had an error.

@@ -1,8 +1,8 @@
 //! The ten agents. Six have a flaw, four are healthy until somebody proposes to change them.
 
 use super::agent::Kind::{Number, Word};
-use super::agent::Step::{Call, Read, Think};
-use super::agent::{Agent, Argument, Habit, Hazard, TOOL, Tool};
+use super::agent::Step::{Call, OneOf, Read, Think};
+use super::agent::{Agent, Argument, Habit, Hazard, LOOK_UP, TOOL, Tool};
 
 /// An agent by its name.
 pub fn agent(name: &str) -> Option<&'static Agent> {
@@ -28,22 +28,17 @@ const REFUNDS: Agent = Agent {
     instruction: "You handle refund requests.",
     contexts: &["refund_policy"],
     tools: &[
-        Tool { name: "find_order", arguments: &[number("order", 10_000, 99_999)], ..TOOL },
-        Tool {
-            name: "order_history",
-            required: false,
-            liked: 0.5,
-            arguments: &[number("customer", 1_000, 9_999)],
-            ..TOOL
-        },
+        Tool { name: "find_order", arguments: &[number("number", 10_000, 99_999)], ..LOOK_UP },
+        Tool { name: "find_payment", arguments: &[number("number", 10_000, 99_999)], ..LOOK_UP },
+        Tool { name: "find_customer", arguments: &[number("number", 10_000, 99_999)], ..LOOK_UP },
+        Tool { name: "find_parcel", arguments: &[number("number", 10_000, 99_999)], ..LOOK_UP },
         Tool { name: "check_policy", median_ms: 200.0, arguments: &[number("section", 1, 60)], ..TOOL },
         Tool { name: "issue_refund", median_ms: 320.0, arguments: &[number("cents", 500, 40_000)], ..TOOL },
     ],
     steps: &[
         Think(700.0),
         Read("refund_policy", 0.7),
-        Call("find_order"),
-        Call("order_history"),
+        OneOf(&["find_order", "find_payment", "find_customer", "find_parcel"]),
         Think(1_100.0),
         Call("check_policy"),
         Call("issue_refund"),
@@ -84,8 +79,10 @@ const RESEARCHER: Agent = Agent {
     instruction: "You answer questions from sources on the web.",
     contexts: &["source_guide"],
     tools: &[
-        Tool { name: "web_search", median_ms: 800.0, arguments: &[word("terms", "topic ")], ..TOOL },
-        Tool { name: "open_page", median_ms: 600.0, required: false, arguments: &[word("page", "p")], ..TOOL },
+        Tool { name: "search_web", arguments: &[word("terms", "topic ")], ..LOOK_UP },
+        Tool { name: "search_news", arguments: &[word("terms", "topic ")], ..LOOK_UP },
+        Tool { name: "search_papers", arguments: &[word("terms", "topic ")], ..LOOK_UP },
+        Tool { name: "search_patents", arguments: &[word("terms", "topic ")], ..LOOK_UP },
         Tool {
             name: "verify_sources",
             required: false,
@@ -98,8 +95,7 @@ const RESEARCHER: Agent = Agent {
     steps: &[
         Think(800.0),
         Read("source_guide", 0.7),
-        Call("web_search"),
-        Call("open_page"),
+        OneOf(&["search_web", "search_news", "search_papers", "search_patents"]),
         Think(2_200.0),
         Call("verify_sources"),
         Think(1_800.0),
@@ -175,7 +171,10 @@ const DISPATCHER: Agent = Agent {
     instruction: "You book couriers.",
     contexts: &["courier_rules"],
     tools: &[
-        Tool { name: "find_route", median_ms: 400.0, arguments: &[number("parcel", 1_000, 99_999)], ..TOOL },
+        Tool { name: "find_route", arguments: &[number("parcel", 1_000, 99_999)], ..LOOK_UP },
+        Tool { name: "find_depot", arguments: &[number("parcel", 1_000, 99_999)], ..LOOK_UP },
+        Tool { name: "find_slot", arguments: &[number("parcel", 1_000, 99_999)], ..LOOK_UP },
+        Tool { name: "find_van", arguments: &[number("parcel", 1_000, 99_999)], ..LOOK_UP },
         Tool {
             name: "book_courier",
             median_ms: 500.0,
@@ -189,7 +188,7 @@ const DISPATCHER: Agent = Agent {
     steps: &[
         Think(800.0),
         Read("courier_rules", 0.7),
-        Call("find_route"),
+        OneOf(&["find_route", "find_depot", "find_slot", "find_van"]),
         Think(1_000.0),
         Call("book_courier"),
         Think(1_200.0),
@@ -207,20 +206,17 @@ const SUPPORT: Agent = Agent {
     instruction: "You answer customers.",
     contexts: &["tone_guide"],
     tools: &[
-        Tool {
-            name: "find_customer",
-            required: false,
-            liked: 0.6,
-            arguments: &[number("customer", 1_000, 9_999)],
-            ..TOOL
-        },
+        Tool { name: "find_customer", arguments: &[number("number", 1_000, 9_999)], ..LOOK_UP },
+        Tool { name: "find_contract", arguments: &[number("number", 1_000, 9_999)], ..LOOK_UP },
+        Tool { name: "find_invoice", arguments: &[number("number", 1_000, 9_999)], ..LOOK_UP },
+        Tool { name: "find_ticket", arguments: &[number("number", 1_000, 9_999)], ..LOOK_UP },
         Tool { name: "check_answer", arguments: &[word("draft", "d")], ..TOOL },
         Tool { name: "send_answer", arguments: &[word("draft", "d")], ..TOOL },
     ],
     steps: &[
         Think(800.0),
         Read("tone_guide", 0.7),
-        Call("find_customer"),
+        OneOf(&["find_customer", "find_contract", "find_invoice", "find_ticket"]),
         Think(1_200.0),
         Call("check_answer"),
         Call("send_answer"),
@@ -237,14 +233,17 @@ const SCHEDULER: Agent = Agent {
     instruction: "You find times for meetings.",
     contexts: &["calendar_rules"],
     tools: &[
-        Tool { name: "read_calendar", arguments: &[number("person", 1_000, 9_999)], ..TOOL },
+        Tool { name: "read_calendar", arguments: &[number("person", 1_000, 9_999)], ..LOOK_UP },
+        Tool { name: "read_shifts", arguments: &[number("person", 1_000, 9_999)], ..LOOK_UP },
+        Tool { name: "read_holidays", arguments: &[number("person", 1_000, 9_999)], ..LOOK_UP },
+        Tool { name: "read_trips", arguments: &[number("person", 1_000, 9_999)], ..LOOK_UP },
         Tool { name: "find_room", required: false, liked: 0.5, arguments: &[number("seats", 2, 40)], ..TOOL },
         Tool { name: "create_meeting", median_ms: 250.0, arguments: &[word("slot", "s")], ..TOOL },
     ],
     steps: &[
         Think(800.0),
         Read("calendar_rules", 0.7),
-        Call("read_calendar"),
+        OneOf(&["read_calendar", "read_shifts", "read_holidays", "read_trips"]),
         Think(1_100.0),
         Call("find_room"),
         Call("create_meeting"),
@@ -261,14 +260,17 @@ const WRITER: Agent = Agent {
     instruction: "You write product texts.",
     contexts: &["style_guide"],
     tools: &[
-        Tool { name: "look_up_product", arguments: &[number("product", 1_000, 9_999)], ..TOOL },
+        Tool { name: "look_up_product", arguments: &[number("product", 1_000, 9_999)], ..LOOK_UP },
+        Tool { name: "look_up_price", arguments: &[number("product", 1_000, 9_999)], ..LOOK_UP },
+        Tool { name: "look_up_stock", arguments: &[number("product", 1_000, 9_999)], ..LOOK_UP },
+        Tool { name: "look_up_maker", arguments: &[number("product", 1_000, 9_999)], ..LOOK_UP },
         Tool { name: "check_spelling", required: false, liked: 0.6, arguments: &[word("draft", "d")], ..TOOL },
         Tool { name: "publish_text", arguments: &[word("draft", "d")], ..TOOL },
     ],
     steps: &[
         Think(1_600.0),
         Read("style_guide", 0.8),
-        Call("look_up_product"),
+        OneOf(&["look_up_product", "look_up_price", "look_up_stock", "look_up_maker"]),
         Think(2_200.0),
         Call("check_spelling"),
         Think(2_400.0),
@@ -286,14 +288,17 @@ const INVOICING: Agent = Agent {
     instruction: "You write invoices.",
     contexts: &["tax_rules"],
     tools: &[
-        Tool { name: "read_contract", arguments: &[number("contract", 1_000, 9_999)], ..TOOL },
+        Tool { name: "read_contract", arguments: &[number("number", 1_000, 9_999)], ..LOOK_UP },
+        Tool { name: "read_order", arguments: &[number("number", 1_000, 9_999)], ..LOOK_UP },
+        Tool { name: "read_timesheet", arguments: &[number("number", 1_000, 9_999)], ..LOOK_UP },
+        Tool { name: "read_quote", arguments: &[number("number", 1_000, 9_999)], ..LOOK_UP },
         Tool { name: "look_up_rate", required: false, liked: 0.5, arguments: &[word("country", "c")], ..TOOL },
         Tool { name: "post_invoice", median_ms: 3_000.0, arguments: &[number("cents", 500, 400_000)], ..TOOL },
     ],
     steps: &[
         Think(900.0),
         Read("tax_rules", 0.7),
-        Call("read_contract"),
+        OneOf(&["read_contract", "read_order", "read_timesheet", "read_quote"]),
         Think(1_200.0),
         Call("look_up_rate"),
         Call("post_invoice"),

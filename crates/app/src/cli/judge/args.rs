@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use uplift_cycle::judge::Question;
+use uplift_cycle::trial::covariates;
 use uplift_model::metric::{CustomMetric, Direction, Measure, MetricSpec, Roles, ScoreKind, ScoreSource};
 use uplift_model::policy::trial::{KeepOn, KeepRequires, OnInconclusive, TrialPolicy};
 
@@ -50,6 +51,13 @@ pub(crate) struct Args {
     /// Keep what is shown to be not worse, even if no goal is better
     #[arg(long)]
     pub(crate) not_worse: bool,
+    /// Field with a number known before a run, such as attributes.size, which explains part of the differences
+    /// between runs; may be given several times
+    #[arg(long)]
+    pub(crate) covariate: Vec<String>,
+    /// Field with the kind of a run's task, known before it, such as attributes.class; may be given several times
+    #[arg(long)]
+    pub(crate) strata: Vec<String>,
     /// Replay the runs in order and say where the live trial would have stopped
     #[arg(long)]
     pub(crate) watch: bool,
@@ -113,7 +121,11 @@ impl Args {
         if self.share.is_some_and(|share| !(share > 0.0 && share < 1.0)) {
             bail!("--share must be above 0 and below 1");
         }
-        Ok(Question { metrics, policy: self.policy()?, share: self.share, crossed: chosen.crossed })
+        let policy = self.policy()?;
+        // Recorded runs have no history but control's runs.
+        let history: Vec<_> = chosen.control.iter().map(|run| &run.outcome).collect();
+        let predictor = covariates::predictor(&history, policy.baseline_minimum);
+        Ok(Question { metrics, policy, share: self.share, crossed: chosen.crossed, predictor })
     }
 
     fn policy(&self) -> anyhow::Result<TrialPolicy> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use flate2::read::MultiGzDecoder;
 use uplift_cycle::judge::Sample;
+use uplift_cycle::trial::unit::is_unrecovered;
 use uplift_model::metric::Measure;
 use uplift_model::trial::{Arm, UnitOutcome};
 
@@ -46,6 +47,15 @@ impl Chosen {
 ///
 /// Files that cannot be read, files without any event, and arms that are not told apart.
 pub(crate) fn arms(args: &Args) -> anyhow::Result<Chosen> {
+    for path in args.covariate.iter().chain(&args.strata) {
+        if args.split.as_ref() == Some(path) {
+            bail!("{path} tells the arms apart and so cannot explain anything else");
+        }
+    }
+    Ok(on_logarithms(split(args)?, &args.covariate))
+}
+
+fn split(args: &Args) -> anyhow::Result<Chosen> {
     if args.control == args.candidate {
         bail!("control and candidate are the same");
     }
@@ -123,15 +133,47 @@ fn samples(runs: &[Run], args: &Args, arm: Arm) -> Vec<Sample> {
                 started_us: run.started_us.unwrap_or(0),
                 ended: run.ended,
                 success: run.success.map(|yes| f64::from(u8::from(yes))),
-                errored: run.errored,
+                errored: is_unrecovered(run.errored, run.success.map(|yes| f64::from(u8::from(yes)))),
                 duration_ms: run.duration_ms,
                 tokens: run.tokens,
                 cost: run.cost,
                 scores: run.scores.clone(),
                 crossed: false,
+                covariates: args
+                    .covariate
+                    .iter()
+                    .filter_map(|path| Some((path.clone(), number(run, path)?)))
+                    .collect(),
+                stratum: stratum(run, &args.strata),
             },
         })
         .collect()
+}
+
+fn number(run: &Run, path: &str) -> Option<f64> {
+    run.field(path)?.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// The values of the fields that tell kinds of tasks apart; a run without any of them belongs to none.
+fn stratum(run: &Run, paths: &[String]) -> Option<String> {
+    let values: Vec<String> = paths.iter().filter_map(|path| run.field(path)).collect();
+    (!values.is_empty()).then(|| values.join("/"))
+}
+
+/// Numbers that are all above 0 (sizes, counts, earlier durations) are taken as logarithms, as the amounts that they are
+/// to explain.
+fn on_logarithms(mut chosen: Chosen, paths: &[String]) -> Chosen {
+    for path in paths {
+        let runs = || chosen.control.iter().chain(&chosen.candidate);
+        if runs().filter_map(|run| run.outcome.covariates.get(path)).all(|value| *value > 0.0) {
+            for run in chosen.control.iter_mut().chain(&mut chosen.candidate) {
+                if let Some(value) = run.outcome.covariates.get_mut(path) {
+                    *value = value.ln();
+                }
+            }
+        }
+    }
+    chosen
 }
 
 /// The runs of all files together: a task may be spread over several.

@@ -136,8 +136,7 @@ pub(super) fn reasons(scene: &Scene<'_>) -> Result<(), String> {
             ImprovementStatus::RolledBack => &["rolled_back", "inconclusive", "cancelled"],
             _ => continue,
         };
-        let of_it = scene.state.history.iter().filter(|row| row.improvement_id == improvement.id);
-        let last = of_it.last();
+        let last = scene.state.history.iter().rfind(|row| row.improvement_id == improvement.id);
         let told = last.is_some_and(|row| {
             let reason = row.reason.as_deref().unwrap_or_default();
             outcomes.contains(&row.outcome.as_str()) && !reason.is_empty()

@@ -22,7 +22,7 @@ pub(super) fn events_and_tasks(scene: &Scene<'_>) -> Result<(), String> {
     };
     let events = counts.events;
     require((sure + own_least..=most + own_most).contains(&events), || {
-        format!("{events} events are stored; {sure} were acknowledged, {} sent, {own_least} are our own", most)
+        format!("{events} events are stored; {sure} were acknowledged, {most} sent, {own_least} are our own")
     })?;
     let named = |ids: &BTreeSet<(String, String)>| ids.iter().map(|(task, _)| task.clone()).collect::<BTreeSet<_>>();
     if scene.state.own_events.is_some() {

@@ -107,7 +107,7 @@ pub(super) fn settings(scene: &Scene<'_>) -> Result<(), String> {
 }
 
 pub(super) fn concurrency_and_cooldown(scene: &Scene<'_>) -> Result<(), String> {
-    // Settings hold for what is worked out after them, not for what is written in the same moment.
+    // What is written in the moment of a change may have been worked out before it.
     let (mut engine, mut newer) = (scene.policy.engine.clone(), None::<(Time, EnginePolicy)>);
     let mut running: BTreeMap<i64, EntityKey> = BTreeMap::new();
     let (mut last, mut begun): (BTreeMap<EntityKey, Time>, _) = (BTreeMap::new(), BTreeSet::new());
@@ -123,11 +123,13 @@ pub(super) fn concurrency_and_cooldown(scene: &Scene<'_>) -> Result<(), String> 
             }
             Fact::Started { trial, new } => {
                 if is_first(new.trial.kind, new.improvement_id, &mut begun) {
-                    let most = engine.max_concurrent_improvements as usize;
+                    let newest = newer.as_ref().map_or(&engine, |(_, settings)| settings);
+                    let most = engine.max_concurrent_improvements.max(newest.max_concurrent_improvements) as usize;
                     require(running.len() < most, || {
                         format!("trial {trial} began beside {} others, {most} may run", running.len())
                     })?;
-                    let rest_us = i64::try_from(engine.cooldown_period.as_micros()).unwrap_or(i64::MAX);
+                    let rest_us = i64::try_from(engine.cooldown_period.min(newest.cooldown_period).as_micros())
+                        .unwrap_or(i64::MAX);
                     let rested = last.get(&new.entity).is_none_or(|last| last.plus_micros(rest_us) <= entry.at);
                     require(rested, || {
                         format!("trial {trial} began at {}, the last one of {} ended {last:?}", entry.at, new.entity)

@@ -104,7 +104,7 @@ impl Course {
     }
 
     /// Counts the dead.
-    pub(super) async fn bury(&mut self) -> StoreResult<()> {
+    pub(super) fn bury(&mut self) {
         let dead: Vec<usize> = (0..self.world.nodes.len())
             .filter(|node| self.world.nodes[*node].ready && self.world.nodes[*node].store.is_down())
             .collect();
@@ -113,7 +113,6 @@ impl Course {
             self.tally.crashes += 1;
             self.world.note(|| format!("process {} is dead", node + 1));
         }
-        Ok(())
     }
 
     /// From now on nothing goes wrong: one new process, everything switched on, the settings as configured.
@@ -123,7 +122,7 @@ impl Course {
         for node in &self.world.nodes {
             node.store.kill();
         }
-        self.bury().await?;
+        self.bury();
         let node = self.world.add_node();
         self.world.start(node).await?;
         let engine = self.world.nodes[node].engine.clone();

@@ -3,7 +3,7 @@
 use rusqlite::OptionalExtension;
 use serde_json::Value;
 use uplift_model::entity::EntityKey;
-use uplift_model::trial::{ShareStage, Trial};
+use uplift_model::trial::{ShareStage, Trial, TrialKind};
 use uplift_model::verdict::Verdict;
 
 use super::{Step, readable};
@@ -47,6 +47,9 @@ impl Step<'_> {
             self.require_revision(revision)?;
         }
         check_stages(&new.trial)?;
+        if new.trial.kind == TrialKind::Trial {
+            self.require_unpaused()?;
+        }
         self.make_room(new.entity)?;
         let id = self
             .connection
@@ -66,6 +69,15 @@ impl Step<'_> {
             ))?;
         self.receipt.trials.push(id);
         self.trials_changed(new.entity)
+    }
+
+    /// The kill switch is looked at in the transaction that starts a trial: none slips past it.
+    fn require_unpaused(&self) -> Result<(), Fault> {
+        let paused = "SELECT 1 FROM settings WHERE name = 'paused' AND value = 'true'";
+        if self.connection.prepare_cached(paused)?.exists([])? {
+            return Err(StoreError::invalid("trials are paused: resume them first").into());
+        }
+        Ok(())
     }
 
     /// Ends a running hold-back of the entity; any other running trial is in the way.
