@@ -13,7 +13,7 @@
 //! - [`import`]: recorded events in.
 //! - [`files`], [`declare`], [`apply`], [`differ`]: what people write in files; entities as they name them; their files
 //!   merged with what was kept; differences in words.
-//! - [`demo`], [`bench`]: a past with planted flaws; how fast intake is.
+//! - [`demo`], [`bench`]: a fleet with planted flaws; how fast things are.
 //! - [`text`]: tables, numbers, and texts from events made harmless.
 #![forbid(unsafe_code)]
 

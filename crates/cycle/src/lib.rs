@@ -7,8 +7,8 @@
 //!
 //! - [`observe`]: what an event says, worked out before it is stored.
 //! - [`detect`]: what could be better, and whether what was marked holds up.
-//! - [`validate`]: whether a change may go on trial, check by check.
 //! - [`propose`]: from an opportunity to changes that could answer it.
+//! - [`validate`]: whether a change may go on trial, check by check.
 //! - [`trial`]: who gets which arm, how a share ramps up, what a trial can see at all.
 //! - [`monitor`]: matured outcomes to evidence, metric by metric.
 //! - [`decide`]: from the evidence and the policy to a verdict that explains itself.

@@ -120,7 +120,7 @@ pub struct Proposal {
     pub improvement_type: ImprovementType,
     /// Who wrote the edits.
     pub proposed_by: ProposalSource,
-    /// The rule that wrote them (`retry_timeout`, ...), the model, the agent's or the person's name: what priors and
+    /// The rule that wrote them (`tool_timeout`, ...), the model, the agent's or the person's name: what priors and
     /// track records are learnt by.
     pub proposer: String,
     /// The edits, in order; empty where nobody could fill it yet.

@@ -8,7 +8,7 @@ use uplift_model::improvement::{Improvement, ImprovementStatus, ProposalSource};
 use uplift_model::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
 use uplift_model::{Policy, Time};
 use uplift_runner::control::{ControlError, OwnChange};
-use uplift_runner::{Clock, Engine};
+use uplift_runner::Engine;
 use uplift_sim::chaos::agents::{Noise, in_style};
 use uplift_sim::chaos::invariants::{Scene, check};
 use uplift_sim::chaos::script::{own_change, proposal};

@@ -16,21 +16,25 @@ async fn seeds(from: u64, to: u64) -> Tally {
     tally
 }
 
-/// A course without crashes, trials, keeps and rollbacks would prove nothing.
+/// Courses without crashes, trials and rollbacks would prove nothing.
 fn is_a_world(tally: &Tally) {
-    assert!(tally.crashes > 20 && tally.jumps > 10, "{tally:?}");
-    assert!(tally.trials > 20 && tally.kept > 0 && tally.rolled_back > 5, "{tally:?}");
-    assert!(tally.cancelled > 0 && tally.rejected > 0 && tally.refusals > 5, "{tally:?}");
+    assert!(tally.crashes > 15 && tally.jumps > 4 && tally.refusals > 5, "{tally:?}");
+    assert!(tally.trials > 15 && tally.rolled_back > 5 && tally.cancelled > 0 && tally.rejected > 0, "{tally:?}");
 }
 
 #[tokio::test]
 async fn invariants_hold_1() {
-    is_a_world(&seeds(1, 13).await);
+    is_a_world(&seeds(1, 9).await);
 }
 
 #[tokio::test]
 async fn invariants_hold_2() {
-    is_a_world(&seeds(13, 25).await);
+    is_a_world(&seeds(9, 17).await);
+}
+
+#[tokio::test]
+async fn invariants_hold_3() {
+    is_a_world(&seeds(17, 25).await);
 }
 
 #[tokio::test]
@@ -43,5 +47,7 @@ async fn a_seed_replays_its_course() {
 #[tokio::test]
 #[ignore = "takes a quarter of an hour"]
 async fn a_thousand_seeds() {
-    is_a_world(&seeds(1, 1_001).await);
+    let tally = seeds(1, 1_001).await;
+    is_a_world(&tally);
+    assert!(tally.kept > 100, "{tally:?}");
 }

@@ -69,7 +69,7 @@ macro_rules! commands {
 commands! {
     /// Take in events over HTTP, watch them, and answer questions about them
     Serve => serve,
-    /// Watch a recorded fleet with planted flaws being seen through
+    /// Watch a fleet with planted flaws getting better, and harm being taken back
     Demo => demo,
     /// Take in recorded events from files
     Import => import,

@@ -37,9 +37,25 @@ pub fn arm_of(record: &TrialRecord, unit: &UnitRecord, started_us: i64) -> Expos
     let mut claims = claims.into_iter();
     match (claims.next(), claims.next()) {
         (None, _) => Exposed { arm: assigned, crossed: false },
+        (Some(Some(Arm::Control)), Some(Some(Arm::Candidate))) if moved_by_the_ramp(record, unit, started_us) => {
+            Exposed { arm: assigned, crossed: false }
+        }
         (Some(Some(claimed)), None) if is_possible(record, unit, claimed) => Exposed { arm: claimed, crossed: false },
         _ => Exposed { arm: assigned, crossed: true },
     }
+}
+
+/// Whether a unit that began in control was under way when a larger share began and took it over: the resolver knows
+/// no starts. It counts where it was first put; that is the trial's own doing, and no sign of a broken split.
+fn moved_by_the_ramp(record: &TrialRecord, unit: &UnitRecord, started_us: i64) -> bool {
+    let trial = &record.trial;
+    let at_start = trial.stage_at(started_us);
+    trial.arm_of(&unit.unit, started_us) == Arm::Control
+        && trial
+            .stages
+            .iter()
+            .skip(at_start + 1)
+            .any(|later| assign(&trial.key, &unit.unit, later.share) == Arm::Candidate)
 }
 
 fn is_possible(record: &TrialRecord, unit: &UnitRecord, claimed: Arm) -> bool {
@@ -118,7 +134,9 @@ mod tests {
             (late, &["control"], 2_001, Arm::Control, false),
             (never, &["candidate"], 2_001, Arm::Control, true),
             (early, &["control"], 2_001, Arm::Candidate, true),
+            (late, &["control", "candidate"], 1_999, Arm::Control, false),
             (late, &["control", "candidate"], 2_001, Arm::Candidate, true),
+            (never, &["control", "candidate"], 1_999, Arm::Control, true),
             (late, &["placebo"], 2_001, Arm::Candidate, true),
         ];
         for (name, claims, started_us, arm, crossed) in table {

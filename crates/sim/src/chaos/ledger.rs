@@ -62,6 +62,8 @@ pub enum Fact {
     Promised {
         /// Its id.
         event: String,
+        /// All of it, as JSON.
+        payload: String,
     },
 }
 
@@ -115,10 +117,9 @@ impl Ledger {
                 _ => return None,
             })
         });
-        let promised = commit
-            .outbox
-            .iter()
-            .filter_map(|(_, payload)| Some(Fact::Promised { event: payload.get("id")?.as_str()?.to_owned() }));
+        let promised = commit.outbox.iter().filter_map(|(_, payload)| {
+            Some(Fact::Promised { event: payload.get("id")?.as_str()?.to_owned(), payload: payload.to_string() })
+        });
         let facts: Vec<Fact> = of_writes.chain(promised).collect();
         let (at, lease) = (commit.at, commit.lease.clone());
         let entry = |fact| Entry { commit: number, at, lease: lease.clone(), fact };

@@ -24,7 +24,7 @@ const STEP_US: i64 = MICROS_PER_HOUR / 4;
 /// Steps of the course.
 const STEPS: usize = 14;
 /// Hours of history before it.
-const HISTORY_HOURS: i64 = 5;
+const HISTORY_HOURS: i64 = 6;
 /// Where it begins: 2026-03-02T00:00:00Z.
 const START: Time = Time::from_micros(1_772_409_600_000_000);
 
@@ -231,7 +231,7 @@ pub fn finding(entity: EntityKey, now: Time) -> Finding {
 /// When the store fails for another reason.
 pub async fn play(crash: Option<Crash>) -> StoreResult<Course> {
     let mut world = World::new(policy(), START)?;
-    let writer = world.declare("writer", 0.4, 20_000_000).await?;
+    let writer = world.declare("writer", 0.6, 20_000_000).await?;
     let coder = world.declare("coder", 0.9, 20_000_000).await?;
     let node = world.add_node();
     let mut play = Play { world, node, crash };

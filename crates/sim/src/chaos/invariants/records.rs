@@ -35,9 +35,10 @@ pub(super) fn events_and_tasks(scene: &Scene<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn promised(scene: &Scene<'_>) -> Vec<String> {
+/// Events that were promised, with all they say: the same event twice is one.
+fn promised(scene: &Scene<'_>) -> BTreeSet<(String, String)> {
     let promised = scene.ledger.iter().filter_map(|entry| match &entry.fact {
-        Fact::Promised { event } => Some(event.clone()),
+        Fact::Promised { event, payload } => Some((event.clone(), payload.clone())),
         _ => None,
     });
     promised.collect()
@@ -45,8 +46,8 @@ fn promised(scene: &Scene<'_>) -> Vec<String> {
 
 pub(super) fn own_events(scene: &Scene<'_>) -> Result<(), String> {
     let promised = promised(scene);
-    for (event, times) in counts(promised.iter()) {
-        require(times == 1, || format!("the event {event} was promised {times} times"))?;
+    for (event, texts) in counts(promised.iter().map(|(event, _)| event)) {
+        require(texts == 1, || format!("the event {event} was promised with {texts} different texts"))?;
     }
     let Some(own) = &scene.state.own_events else { return Ok(()) };
     for (event, times) in counts(own.iter().map(|(id, _)| id)) {
@@ -55,11 +56,11 @@ pub(super) fn own_events(scene: &Scene<'_>) -> Result<(), String> {
     let waiting: BTreeSet<&str> =
         scene.state.outbox.iter().filter_map(|row| row.payload.get("id").and_then(|id| id.as_str())).collect();
     let told: BTreeSet<&str> = own.iter().map(|(id, _)| id.as_str()).collect();
-    for event in &promised {
+    for (event, _) in &promised {
         let found = told.contains(event.as_str()) || waiting.contains(event.as_str());
         require(found, || format!("the event {event} was promised and is nowhere"))?;
     }
-    let known: BTreeSet<&str> = promised.iter().map(String::as_str).collect();
+    let known: BTreeSet<&str> = promised.iter().map(|(event, _)| event.as_str()).collect();
     match told.iter().find(|id| !known.contains(*id)) {
         Some(id) => Err(format!("the event {id} is on record, and nobody promised it")),
         None => Ok(()),
