@@ -239,6 +239,27 @@ fn a_hold_back_has_its_own_level_and_its_own_end() {
 }
 
 #[test]
+fn tokens_beside_cost_are_no_second_test_for_harm() {
+    // Where cost is reported it speaks for the tokens: a trifle of them more, exactly measured, is no harm.
+    let truth = Truth { duration: 0.7, ..EQUAL };
+    let list: Vec<_> = units(truth, 1_000, 5)
+        .into_iter()
+        .map(|unit| {
+            let more = if unit.arm == Arm::Candidate { 1.01 } else { 1.0 };
+            UnitOutcome { tokens: Some(5_000.0 * more + (unit.started_us % 97) as f64), ..unit }
+        })
+        .collect();
+    let mut trial = trial(&[Measure::Duration, Measure::Cost], 1_000.0);
+    let all = [Measure::Success, Measure::Errors, Measure::Duration, Measure::Tokens, Measure::Cost];
+    trial.metrics = uplift_model::metric::standard_metrics(&[Measure::Duration, Measure::Cost], &all);
+    let verdict = verdict_of(&trial, &list);
+    let tokens = verdict.findings.metrics.iter().find(|metric| metric.name == "tokens").unwrap();
+    assert!(tokens.effect.estimate < 0.0 && tokens.effect.high < 0.0, "{tokens:?}");
+    assert!(tokens.fixed.unwrap().harm > 0.99, "{tokens:?}");
+    assert_ne!(verdict.decision, Decision::Rollback, "{}", verdict.text);
+}
+
+#[test]
 fn a_single_metric_below_the_threshold_ends_the_trial_after_the_first_horizon_only() {
     let mut alone = trial(&[Measure::Success], 4_000.0);
     alone.metrics.retain(|spec| spec.measure == Measure::Success);

@@ -172,6 +172,11 @@ fn one(plan: &Plan, state: &State, metric: usize, phase: Phase, against: &Harm<'
 fn p_harm(plan: &Plan, state: &State, metric: usize, counts: &[bool]) -> f64 {
     let tested =
         || plan.signals.iter().enumerate().filter(|(_, signal)| signal.metric == metric && signal.weight > 0.0);
+    // A metric without a signal of its own (tokens beside cost) has nothing to say here.
+    let whole = tested().map(|(_, signal)| part(signal)).sum::<f64>();
+    if whole <= 0.0 {
+        return 1.0;
+    }
     let least = tested()
         .filter(|(place, _)| counts[*place])
         .map(|(place, signal)| {
@@ -181,7 +186,7 @@ fn p_harm(plan: &Plan, state: &State, metric: usize, counts: &[bool]) -> f64 {
             p(z) / part(signal)
         })
         .fold(1.0, f64::min);
-    (least * tested().map(|(_, signal)| part(signal)).sum::<f64>()).min(1.0)
+    (least * whole).min(1.0)
 }
 
 /// The part of a metric's level that a signal gets: rare events, of which there are two, need more of it than a mean.
