@@ -22,10 +22,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Hours to play after the week of history
-    #[arg(long, value_name = "H", default_value_t = 42.0, value_parser = hours)]
+    #[arg(long, value_name = "H", default_value_t = 38.0, value_parser = hours)]
     hours: f64,
     /// Hours a second, or `max`
-    #[arg(long, value_name = "X", default_value = "0.8")]
+    #[arg(long, value_name = "X", default_value = "0.7")]
     speed: Speed,
     /// Tell nothing on the way
     #[arg(long)]

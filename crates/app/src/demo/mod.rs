@@ -50,11 +50,11 @@ const MOMENT_US: i64 = 20_000_000;
 /// Days of history.
 const PAST_DAYS: i64 = 7;
 /// How far time moves on at once.
-const STEP_US: i64 = 10 * 60_000_000;
+const STEP_US: i64 = 15 * 60_000_000;
 /// A step's first tasks begin this long after it, because a trial begins a little after it was decided on.
 const LEAD_US: i64 = 3_000_000;
 /// How often detection has its turn.
-const DETECT_EVERY_US: i64 = 3 * MICROS_PER_HOUR;
+const DETECT_EVERY_US: i64 = 6 * MICROS_PER_HOUR;
 /// When the first harmful change is proposed, and how long after it each further one.
 const PROPOSE_US: (i64, i64) = (MICROS_PER_HOUR / 2, MICROS_PER_HOUR / 3);
 

@@ -13,7 +13,7 @@ pub(crate) fn policy() -> Policy {
     policy.trial.ramp_first_share = 0.2;
     policy.trial.ramp_hours = 1.0;
     policy.trial.ramp_units_per_arm = 3;
-    policy.trial.look_minutes = 10.0;
+    policy.trial.look_minutes = 15.0;
     policy
 }
 

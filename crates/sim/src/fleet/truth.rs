@@ -8,7 +8,7 @@ use uplift_model::time::MICROS_PER_DAY;
 use super::{Agent, Processes, Served, TaskSeed, play};
 
 /// Where the luck of these tasks starts from: not where any fleet's does.
-const SEED: u64 = 0x5eed_0f_7207;
+const SEED: u64 = 0x5eed_7207;
 /// How old a configuration is taken to be: what hurts late hurts by then.
 const AGE_US: i64 = MICROS_PER_DAY;
 /// Points of success that are harm or gain.
