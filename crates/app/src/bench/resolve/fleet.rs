@@ -38,7 +38,7 @@ impl Fleet {
     /// This many entities, with trials spread evenly over them.
     pub(super) fn new(entities: usize, trials: usize) -> Self {
         let names = (0..entities).map(|number| format!("research-agent-{number}")).collect();
-        let units = (0..UNITS as u64).map(|number| format!("{:032x}", u128::from(number) << 64 | 77)).collect();
+        let units = (0..UNITS as u64).map(|number| format!("{:032x}", u128::from(number) << 64 | 0x4d)).collect();
         Self { names, units, trials }
     }
 
