@@ -22,6 +22,9 @@ use super::watching::{Changed, DONE, HOLD_BACK, first_look};
 use super::{Report, outbox, step};
 use crate::engine::Engine;
 
+/// How long a trial that has to begin anew waits while everything is paused, before it is looked at again.
+const PAUSED_AGAIN_US: i64 = 60_000_000;
+
 /// A running trial with everything around it.
 #[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
@@ -292,6 +295,13 @@ pub(super) async fn circumstances_changed(case: &Case<'_>, changed: Changed) -> 
         let mut writes = vec![case.end(text, case.record.verdict.as_ref())];
         writes.extend(case.stepped(DONE, None, text));
         return case.commit(writes, Vec::new()).await;
+    }
+    if changed == Changed::Revision && case.engine.is_paused() {
+        // Nothing starts now, not even anew; until then resolvers serve what is in place to everybody.
+        let again = case.engine.now().plus_micros(PAUSED_AGAIN_US);
+        let state = case.instance.map(|instance| instance.state.as_str()).unwrap_or_default();
+        let waits = case.instance.map(|instance| step(instance, state, Some(again), None));
+        return case.commit(waits.into_iter().collect(), Vec::new()).await;
     }
     let reason = match changed {
         Changed::Retired(state) => format!("the entity is {} now", state.as_str()),
