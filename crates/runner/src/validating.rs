@@ -179,11 +179,9 @@ async fn records(engine: &Engine, improvement: &Improvement) -> StoreResult<Reco
         .filter(|earlier| harmful.contains(&earlier.id))
         .map(|earlier| TakenBack { improvement_id: earlier.id, edits: earlier.proposal.edits })
         .collect();
-    // A pointer that moved is a change too, whoever moved it; the first revision is none.
-    let trail = store.revision_trail(key, 2).await?;
-    let moved = (trail.len() > 1).then(|| trail[0].since);
     Ok(Records {
-        last_change: store.last_change(key).await?.max(moved),
+        // A pointer that moved is a change too, whoever moved it.
+        last_change: store.last_change(key).await?.max(load::changed_at(engine, key).await?),
         decided: decisions.len() as u64,
         rolled_back: decisions.iter().filter(|decision| decision.rolled_back_for_harm).count() as u64,
         taken_back,

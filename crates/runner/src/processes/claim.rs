@@ -8,13 +8,12 @@ use uplift_model::opportunity::OpportunityKind;
 use uplift_model::policy::Mode;
 use uplift_model::process::Lease;
 use uplift_model::trial::Comparison;
-use uplift_store::rows::EntitySelector;
 use uplift_store::writes::NewImprovement;
 use uplift_store::{StoreError, StoreResult, Write};
 
 use super::{Report, commit};
 use crate::engine::Engine;
-use crate::proposing;
+use crate::{load, proposing};
 
 /// How long an opportunity rests that nothing could be proposed for because something failed.
 const REST_US: i64 = 300_000_000;
@@ -58,10 +57,7 @@ pub(super) async fn claim(engine: &Engine, lease: &Lease, report: &mut Report) -
 /// Whether anything is to be done about it by itself: the mode asks for more than reports, and it is sure enough.
 async fn is_wanted(engine: &Engine, opportunity: &Opportunity) -> StoreResult<bool> {
     let policy = engine.policy();
-    let key = opportunity.finding.entity;
-    let selector =
-        EntitySelector { entity_type: key.entity_type, id_or_name: key.entity_id.to_string(), environment: None };
-    let entity = engine.store().entity(selector).await?;
+    let entity = load::entity(engine, opportunity.finding.entity).await?;
     let mode = entity.improvement_config.mode_for(ProposalSource::Rule, &policy.engine);
     let sure_enough = opportunity.finding.confidence >= entity.improvement_config.min_confidence(&policy.engine);
     Ok(mode > Mode::Observe && sure_enough)

@@ -12,14 +12,14 @@ use uplift_model::time::MICROS_PER_HOUR;
 use uplift_model::trial::{Comparison, Trial, TrialKind, TrialRecord, UnitRecord};
 use uplift_model::verdict::{Next, Verdict};
 use uplift_model::{Time, policy::trial::TrialPolicy};
-use uplift_store::rows::{EntitySelector, TrialFilter};
+use uplift_store::rows::TrialFilter;
 use uplift_store::{PageRequest, StoreError, StoreResult, Write};
 
 use super::deploy::PROPAGATION_US;
 use super::ending::{self, Case};
 use super::{Report, commit, improvement_of, settle, step};
 use crate::engine::Engine;
-use crate::units;
+use crate::{load, units};
 
 /// The state during the trial.
 pub(crate) const TESTING: &str = "testing";
@@ -79,7 +79,7 @@ async fn step_one(
     let Some(record) = running(engine, improvement.id).await? else {
         return Ok(Some(vec![step(instance, DONE, None, Some("no trial runs any more".to_owned()))]));
     };
-    let entity = entity(engine, &improvement).await?;
+    let entity = load::entity(engine, improvement.entity).await?;
     let case = Case {
         engine,
         lease: Some(lease),
@@ -122,16 +122,6 @@ async fn step_one(
 pub(crate) async fn running(engine: &Engine, improvement_id: i64) -> StoreResult<Option<TrialRecord>> {
     let filter = TrialFilter { improvement_id: Some(improvement_id), running: true, ..TrialFilter::default() };
     Ok(engine.store().trials(filter, PageRequest::first(1)).await?.items.into_iter().next())
-}
-
-/// The entity of an improvement.
-pub(crate) async fn entity(engine: &Engine, improvement: &Improvement) -> StoreResult<Entity> {
-    let selector = EntitySelector {
-        entity_type: improvement.entity.entity_type,
-        id_or_name: improvement.entity.entity_id.to_string(),
-        environment: None,
-    };
-    engine.store().entity(selector).await
 }
 
 /// What changed around a trial so that it cannot go on as it is.
