@@ -40,7 +40,12 @@ pub fn poisson_tail(count: f64, mean: f64) -> f64 {
     if !(count > 0.0 && mean > 0.0 && count.is_finite() && mean.is_finite()) {
         return if mean > 0.0 || count <= 0.0 { 1.0 } else { 0.0 };
     }
-    checked_gamma_lr(count, mean).unwrap_or(1.0).clamp(0.0, 1.0)
+    let tail = checked_gamma_lr(count, mean).unwrap_or(f64::NAN);
+    if tail.is_nan() {
+        // Beyond what the incomplete gamma function can work out, the distribution is a step at its mean.
+        return if count > mean { 0.0 } else { 1.0 };
+    }
+    tail.clamp(0.0, 1.0)
 }
 
 /// How sure it is that an estimate's true value lies above `threshold`, by the normal approximation.
@@ -165,6 +170,8 @@ mod tests {
             (share_above(6.0, 10.0, 0.3), 0.976_56),
             (rate_above(10.0, 5.0), 0.978_91),
             (estimate_above(1.959_964, 1.0, 0.0), 0.975),
+            (poisson_tail(2.8e307, 3.8e206), 0.0),
+            (poisson_tail(3.8e206, 2.8e307), 1.0),
         ] {
             assert!((got - want).abs() < 5e-4, "{got} {want}");
         }
