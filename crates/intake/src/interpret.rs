@@ -100,6 +100,7 @@ impl Interpreter {
             attributes: attributes(wire.attributes, &wire.unknown)?,
             exposures: exposures(wire)?,
             source: fields::word(wire, Field::Source)?.unwrap_or_default(),
+            link: None,
         };
         self.settle_time(&mut event, own);
         self.count_unknown(wire);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::entity::{EntityKey, EntityName, EntityType, UnknownName};
 use crate::fingerprint::ErrorTemplate;
 use crate::operation::Operation;
+use crate::span::SpanLink;
 use crate::time::Time;
 
 /// The kinds of event.
@@ -337,6 +338,8 @@ pub struct Event {
     pub exposures: Vec<Exposure>,
     /// Who says so.
     pub source: Source,
+    /// Where it stands in the tree of its trace, if it came as a span.
+    pub link: Option<SpanLink>,
 }
 
 impl Event {
@@ -429,6 +432,10 @@ impl Event {
         for exposure in &self.exposures {
             text(19, Some(&format!("{}/{}/{}", exposure.trial, exposure.arm, exposure.revision)));
         }
+        if let Some(link) = &self.link {
+            text(20, Some(link.parent.as_deref().unwrap_or_default()));
+            text(21, Some(if link.names_entity { "named" } else { "" }));
+        }
         let mut first = [0; 8];
         first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
         i64::from_le_bytes(first)
@@ -507,6 +514,7 @@ pub(crate) mod tests {
             attributes: None,
             exposures: Vec::new(),
             source: Source::Environment,
+            link: None,
         }
     }
 

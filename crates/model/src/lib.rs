@@ -9,7 +9,7 @@
 //! - [`entity`], [`relationship`]: what can be improved, and how the parts hang together.
 //! - [`revision`], [`edit`], [`difference`], [`merge`]: immutable configurations, the closed set of changes to them,
 //!   and how changes of two sides go together.
-//! - [`event`], [`operation`], [`fingerprint`]: what agents report.
+//! - [`event`], [`span`], [`operation`], [`fingerprint`]: what agents report.
 //! - [`task`], [`rollup`]: what events are folded into.
 //! - [`opportunity`], [`review`], [`alert`]: what was found.
 //! - [`improvement`], [`check`], [`history`], [`process`]: what is done about it, what it has to pass, what came of it,
@@ -39,6 +39,7 @@ pub mod relationship;
 pub mod review;
 pub mod revision;
 pub mod rollup;
+pub mod span;
 pub mod task;
 pub mod time;
 pub mod trial;

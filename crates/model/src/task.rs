@@ -21,6 +21,9 @@ pub enum OutcomeRule {
         /// The attribute's key.
         key: String,
     },
+    /// The event that ends the task, where a task that ended without an error counts as a success although its sender
+    /// left the status open (as instrumentations of OpenTelemetry do).
+    Completion,
     /// FEEDBACK events with this `name` attribute: success from a `score` of at least `at_least` on.
     Feedback {
         /// The value of the attribute `name`.
@@ -34,7 +37,9 @@ impl OutcomeRule {
     /// The outcome `event` gives its task under this rule, if any.
     pub fn outcome(&self, event: &Event) -> Option<Outcome> {
         match self {
-            Self::Status => event.task_outcome(),
+            // A span that ends without a word on its success has none (status UNSET).
+            Self::Status if event.link.is_some() && event.outcome.is_none() => None,
+            Self::Status | Self::Completion => event.task_outcome(),
             Self::Attribute { key } => {
                 if !event.kind.ends_task() {
                     return None;

@@ -128,6 +128,7 @@ impl World {
             attributes: None,
             exposures: exposures.clone(),
             source: Source::Environment,
+            link: None,
         };
         let mut end = event("end", EventKind::TaskCompleted, (duration_ms * 1e3) as i64);
         end.outcome = Some(if succeeded { Outcome::Success } else { Outcome::Failure });

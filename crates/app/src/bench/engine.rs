@@ -284,6 +284,7 @@ fn task(entity: EntityKey, serial: usize, now: Time) -> Vec<Event> {
         attributes: None,
         exposures: Vec::new(),
         source: Source::Environment,
+        link: None,
     };
     [EventKind::TaskStarted, EventKind::LlmCall, EventKind::ToolExecuted, EventKind::TaskCompleted]
         .into_iter()

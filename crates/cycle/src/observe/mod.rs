@@ -45,6 +45,7 @@ mod tests {
             attributes: Some(r#"{"arguments":{"seat":12}}"#.to_owned()),
             exposures: Vec::new(),
             source: Source::Environment,
+            link: None,
         }
     }
 

@@ -55,18 +55,37 @@ impl IntakePolicy {
     }
 }
 
-/// How long what came in is kept, at the least. Nothing is deleted yet.
+/// How long what came in is kept. What events were folded into (tasks of trials, hourly sums, evidence, history) stays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionPolicy {
     /// Hours for which an id is recognised as a retry, at the least.
     pub dedup_window_hours: u32,
-    /// Days for which raw events are kept after their arrival.
+    /// Days for which raw events are kept after their arrival; 0 keeps them for good.
     pub raw_events_days: u32,
+    /// Size of the database from which on the oldest raw events go before their time, bytes; 0 is no limit. What is
+    /// younger than the dedup window stays whatever the size.
+    pub max_bytes: u64,
 }
 
 impl Default for RetentionPolicy {
     fn default() -> Self {
-        Self { dedup_window_hours: 48, raw_events_days: 30 }
+        Self { dedup_window_hours: 48, raw_events_days: 30, max_bytes: 0 }
+    }
+}
+
+impl RetentionPolicy {
+    pub(super) fn check(&self) -> Result<(), PolicyError> {
+        let hours = self.dedup_window_hours;
+        require((1..=8_760).contains(&hours), "retention.dedup_window_hours", "from 1 to 8760", hours)?;
+        let days = self.raw_events_days;
+        require(
+            days == 0 || u64::from(days) * 24 >= u64::from(hours),
+            "retention.raw_events_days",
+            "0 or no shorter than retention.dedup_window_hours",
+            days,
+        )?;
+        let bytes = self.max_bytes;
+        require(bytes == 0 || bytes >= 64 << 20, "retention.max_bytes", "0 or at least 67108864", bytes)
     }
 }

@@ -1,18 +1,22 @@
 //! Every default in one table. All of it is configurable, and shown by `uplift config show`.
 
+mod content;
 mod detection;
 mod edits;
 mod engine;
 mod intake;
 mod shared;
+mod telemetry;
 pub mod trial;
 
 use serde::{Deserialize, Serialize};
 
+pub use content::{ContentCapture, ContentPolicy};
 pub use detection::DetectionPolicy;
 pub use edits::EditPolicy;
 pub use engine::{EnginePolicy, ImprovementConfig, Mode};
 pub use intake::{IntakePolicy, RetentionPolicy};
+pub use telemetry::{ModelPrice, OtlpPolicy};
 
 use crate::metric::DeclaredMetric;
 use crate::review::ReviewSchedule;
@@ -39,6 +43,12 @@ pub struct Policy {
     pub metrics: Vec<DeclaredMetric>,
     /// Limits on what comes in.
     pub intake: IntakePolicy,
+    /// How traces and logs of OpenTelemetry are taken in.
+    pub otlp: OtlpPolicy,
+    /// What is kept of the texts that come in, and what is masked in them.
+    pub content: ContentPolicy,
+    /// What models cost, for calls that report tokens and no cost.
+    pub prices: Vec<ModelPrice>,
     /// How long what came in is kept.
     pub retention: RetentionPolicy,
 }
@@ -85,6 +95,12 @@ impl Policy {
         self.detection.check()?;
         self.intake.check()?;
         self.edits.check()?;
+        self.otlp.check()?;
+        self.content.check()?;
+        self.retention.check()?;
+        for price in &self.prices {
+            price.check()?;
+        }
         for metric in &self.metrics {
             metric.check()?;
         }

@@ -113,5 +113,6 @@ fn own_event(row: &OutboxRow) -> Result<Event, String> {
         attributes: None,
         exposures: Vec::new(),
         source: Source::Environment,
+        link: None,
     })
 }

@@ -115,5 +115,6 @@ fn blank(entity: EntityKey, task: &str, id: &str, kind: EventKind, ts: Time) -> 
         attributes: None,
         exposures: Vec::new(),
         source: Source::Environment,
+        link: None,
     }
 }

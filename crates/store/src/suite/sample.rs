@@ -63,6 +63,7 @@ pub fn event(id: &str, kind: EventKind, ts: Time) -> Event {
         attributes: None,
         exposures: Vec::new(),
         source: Source::Environment,
+        link: None,
     }
 }
 
