@@ -27,15 +27,30 @@ const UPKEEP: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(10);
 /// What the line begins with that says where the server listens.
 const ANNOUNCEMENT: &str = "listening on http://";
+/// What the line begins with that says where else telemetry is taken.
+const GRPC_ANNOUNCEMENT: &str = "taking OpenTelemetry over gRPC also on ";
+
+/// Where and to whom it listens.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    /// The address of everything.
+    pub(crate) listen: String,
+    /// Another one, for telemetry over gRPC only.
+    pub(crate) otlp_grpc_listen: Option<String>,
+    /// Names under which it may be addressed beside those of the loopback interface.
+    pub(crate) allowed_hosts: Vec<String>,
+}
+
+/// The addresses it listens on.
+struct Listeners {
+    all: TcpListener,
+    grpc: Option<TcpListener>,
+}
 
 /// Runs until SIGINT or SIGTERM.
-pub(crate) async fn run(
-    database: &Path,
-    listen: &str,
-    policy: Policy,
-    allowed_hosts: &[String],
-) -> anyhow::Result<()> {
-    let address = resolve(listen)?;
+pub(crate) async fn run(database: &Path, options: &Options, policy: Policy) -> anyhow::Result<()> {
+    let address = resolve(&options.listen)?;
+    let grpc_address = options.otlp_grpc_listen.as_deref().map(resolve).transpose()?;
     let listener = bind(address).await?;
     let bound = listener.local_addr()?;
     let url = format!("http://{bound}");
@@ -49,29 +64,44 @@ pub(crate) async fn run(
     };
     let store = Writable::open(database, policy, lock)?;
     uplift_runner::watch::prepare(&store.engine).await?;
-    let ended = until_stopped(&store.engine, listener, &announcement(&url, database), allowed_hosts).await;
+    let mut announced = announcement(&url, database);
+    let grpc = match grpc_address {
+        Some(address) => bind_beside(address, &url).await,
+        None => None,
+    };
+    if let Some(address) = grpc.as_ref().and_then(|listener| listener.local_addr().ok()) {
+        announced = format!("{announced}{GRPC_ANNOUNCEMENT}{address}\n");
+    }
+    let listeners = Listeners { all: listener, grpc };
+    let ended = until_stopped(&store.engine, listeners, &announced, &options.allowed_hosts).await;
     store.close().await;
     ended
 }
 
 async fn until_stopped(
     engine: &Engine,
-    listener: TcpListener,
+    listeners: Listeners,
     announcement: &str,
     allowed_hosts: &[String],
 ) -> anyhow::Result<()> {
     let signal = stop_signal()?;
     let (stop, stopped) = watch::channel(false);
-    let app = served(engine.clone(), install_metrics()?, allowed_hosts);
+    let state = AppState::new(engine.clone(), install_metrics()?, allowed_hosts);
+    let mut beside = listeners.grpc.map_or_else(
+        || tokio::spawn(until(stopped.clone())),
+        |grpc| tokio::spawn(take_beside(grpc, uplift_web::grpc_router(state.clone()), stopped.clone())),
+    );
+    let app = uplift_web::router(state).into_make_service_with_connect_info::<SocketAddr>();
     let asked = stopped.clone();
-    let server = axum::serve(listener, app).with_graceful_shutdown(until(asked)).into_future();
+    let server = axum::serve(listeners.all, app).with_graceful_shutdown(until(asked)).into_future();
     let mut server = tokio::spawn(server);
     let mut detection =
         tokio::spawn(keep_going(engine.clone(), stopped.clone(), "detection", uplift_runner::watch::run));
     let mut improving =
         tokio::spawn(keep_going(engine.clone(), stopped.clone(), "improving", uplift_runner::processes::run));
     let mut resolving =
-        tokio::spawn(keep_going(engine.clone(), stopped, "resolving", uplift_runner::processes::keep_up));
+        tokio::spawn(keep_going(engine.clone(), stopped.clone(), "resolving", uplift_runner::processes::keep_up));
+    let mut deleting = tokio::spawn(keep_going(engine.clone(), stopped, "retention", uplift_runner::retention::run));
     crate::text::print(announcement)?;
     tokio::select! {
         () = signal => {}
@@ -82,13 +112,17 @@ async fn until_stopped(
     engine.set_ready(false);
     // An error means that both have ended already.
     let _ = stop.send(true);
-    let all = async { drop(tokio::join!(&mut server, &mut detection, &mut improving, &mut resolving)) };
+    let all = async {
+        drop(tokio::join!(&mut server, &mut beside, &mut detection, &mut improving, &mut resolving, &mut deleting));
+    };
     if tokio::time::timeout(GRACE, all).await.is_err() {
         tracing::warn!("some requests did not end in time and were cut off; what was acknowledged is safe");
         server.abort();
+        beside.abort();
         detection.abort();
         improving.abort();
         resolving.abort();
+        deleting.abort();
     }
     Ok(())
 }
@@ -107,6 +141,14 @@ where
         }
         tracing::error!(?ended, "{what} ended by itself and is started again");
         tokio::time::sleep(RESTART).await;
+    }
+}
+
+/// Takes telemetry on an address of its own. Should it fail, the other address goes on taking it.
+async fn take_beside(listener: TcpListener, router: Router, stopped: watch::Receiver<bool>) {
+    let app = router.into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(until(stopped)).await {
+        tracing::error!(%error, "the extra address takes no telemetry any more");
     }
 }
 
@@ -146,6 +188,22 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
+/// Something else may well listen where exporters send by default, such as a collector: that is no reason not to start.
+async fn bind_beside(address: SocketAddr, url: &str) -> Option<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            tracing::warn!(
+                %address,
+                %error,
+                "cannot listen there for OpenTelemetry over gRPC: it is taken at {url}, or choose another address with \
+                 --otlp-grpc-listen (`none` for none)"
+            );
+            None
+        }
+    }
+}
+
 fn announcement(url: &str, database: &Path) -> String {
     format!("listening on {url}, database {}\n", database.display())
 }
@@ -171,11 +229,8 @@ fn install_metrics() -> anyhow::Result<PrometheusHandle> {
 
 /// The HTTP API over an engine, for this process's own questions: nothing is measured.
 pub(crate) fn router(engine: Engine) -> Router {
-    served(engine, PrometheusBuilder::new().build_recorder().handle(), &[])
-}
-
-fn served(engine: Engine, metrics: PrometheusHandle, allowed_hosts: &[String]) -> Router {
-    uplift_web::router(AppState::new(engine, metrics, allowed_hosts))
+    let nothing: [&str; 0] = [];
+    uplift_web::router(AppState::new(engine, PrometheusBuilder::new().build_recorder().handle(), nothing))
 }
 
 #[cfg(test)]

@@ -191,7 +191,7 @@ pub(crate) fn duration_ms(wire: &Wire<'_>) -> Result<Option<f64>, Fault> {
 
 /// A cost in US dollars, where there is one.
 pub(crate) fn cost_usd(wire: &Wire<'_>) -> Result<Option<f64>, Fault> {
-    in_range(wire, Field::CostUsd, MAX_COST_USD, "US dollars from 0 to 1000000")
+    in_range(wire, Field::CostUsd, MAX_COST_USD, "US dollars from 0 to 10000")
 }
 
 /// A count of tokens, where there is one.
@@ -201,7 +201,7 @@ pub(crate) fn tokens(wire: &Wire<'_>, field: Field) -> Result<Option<u64>, Fault
     if (0.0..=MAX_TOKENS as f64).contains(&value) && value.fract() == 0.0 {
         return Ok(Some(value as u64));
     }
-    let detail = format!("`{}` must be a whole number from 0 to 10^12, not {value}", field.name());
+    let detail = format!("`{}` must be a whole number from 0 to 10^9, not {value}", field.name());
     Err(Fault::new(RejectionCode::NumberOutOfRange, detail))
 }
 

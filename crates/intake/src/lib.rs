@@ -14,6 +14,8 @@
 //! - `attributes`: attributes as sent, and unknown fields that are kept among them.
 //! - `clocks`: times for events that bring none.
 //! - `interpret`: from an item as written to a checked event.
+//! - [`otlp`]: the way in for OpenTelemetry.
+//! - [`redact`]: what is masked, shortened or dropped before anything is stored.
 #![forbid(unsafe_code)]
 
 mod attributes;
@@ -22,6 +24,8 @@ pub mod decoder;
 mod fields;
 mod framer;
 mod interpret;
+pub mod otlp;
+pub mod redact;
 pub mod rejection;
 mod scalar;
 mod wire;

@@ -16,7 +16,8 @@ use crate::watch::Report;
 pub async fn update(engine: &Engine, report: &mut Report) -> StoreResult<()> {
     let policy = engine.policy();
     let input = load(engine).await?;
-    let found = alerts::find(&input, &policy.detection);
+    let mut found = alerts::find(&input, &policy.detection);
+    found.extend(engine.disk().alert(engine.now()));
     report.alerts = found.len() as u64;
     let mut writes: Vec<Write> = found.iter().cloned().map(Write::RaiseAlert).collect();
     writes.push(Write::ResolveAlertsExcept(found));

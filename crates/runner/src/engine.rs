@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use uplift_cycle::detect::health::Health;
-use uplift_cycle::observe;
+use uplift_intake::redact::Redactor;
 use uplift_model::event::Event;
 use uplift_model::opportunity::{Opportunity, OpportunityStatus};
+use uplift_model::process::Lease;
 use uplift_model::{Policy, Time};
 use uplift_store::writes::{IntakeBatch, IntakeReceipt, StepCommit, StepReceipt, Write};
 use uplift_store::{Store, StoreError, StoreResult};
 
 use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::preparing;
 use crate::processes::lease::Held;
 use crate::snapshot::Snapshot;
 use crate::touched::Touched;
@@ -30,7 +33,10 @@ struct Inner {
     policy: RwLock<Arc<Policy>>,
     /// As configured, before anything was set at run time.
     file_policy: Policy,
+    /// What the policy says of texts, compiled.
+    redactor: RwLock<Arc<Redactor>>,
     clock: Arc<dyn Clock>,
+    disk: Disk,
     room: Arc<Semaphore>,
     touched: Touched,
     ready: AtomicBool,
@@ -63,11 +69,14 @@ impl Engine {
     /// An engine over a store. It does nothing by itself: see [`watch`](crate::watch).
     pub fn new(store: Arc<dyn Store>, policy: Policy, clock: Arc<dyn Clock>) -> Self {
         let room = Arc::new(Semaphore::new(policy.intake.max_queued_events));
+        let redactor = RwLock::new(preparing::redactor(&policy.content));
         Self(Arc::new(Inner {
             store,
+            redactor,
             file_policy: policy.clone(),
             policy: RwLock::new(Arc::new(policy)),
             clock,
+            disk: Disk::default(),
             room,
             touched: Touched::default(),
             ready: AtomicBool::new(true),
@@ -103,7 +112,20 @@ impl Engine {
 
     /// Puts another policy in force.
     pub(crate) fn set_policy(&self, policy: Arc<Policy>) {
+        if policy.content != self.policy().content {
+            let redactor = preparing::redactor(&policy.content);
+            *self.0.redactor.write().unwrap_or_else(PoisonError::into_inner) = redactor;
+        }
         *self.0.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    fn redactor(&self) -> Arc<Redactor> {
+        Arc::clone(&self.0.redactor.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether there is room to write.
+    pub fn disk(&self) -> &Disk {
+        &self.0.disk
     }
 
     /// What resolvers read.
@@ -127,6 +149,11 @@ impl Engine {
 
     pub(crate) fn held_lease(&self) -> Option<Held> {
         self.0.lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The lease of this node, as far as it knows.
+    pub(crate) fn lease(&self) -> Option<Lease> {
+        self.held_lease().map(Held::into_lease)
     }
 
     pub(crate) fn set_lease(&self, held: Option<Held>) {
@@ -192,7 +219,8 @@ impl Engine {
         u32::try_from(events.clamp(1, self.policy().intake.max_queued_events)).unwrap_or(u32::MAX)
     }
 
-    /// Prepares events, stores them durably, wakes detection. Runs to its end even if the caller goes away.
+    /// Prepares events, leaves of their texts what the policy says, stores them durably, wakes detection. Runs to its end
+    /// even if the caller goes away.
     ///
     /// # Errors
     /// When nothing of these events was stored.
@@ -212,15 +240,19 @@ impl Engine {
     ) -> StoreResult<IntakeReceipt> {
         let engine = self.clone();
         let work = tokio::spawn(async move {
+            let redactor = engine.redactor();
             let batch = IntakeBatch {
-                events: events.into_iter().map(observe::prepare).collect(),
+                events: events.into_iter().map(|event| preparing::prepare(event, &redactor)).collect(),
                 received_at: engine.now(),
                 inbox,
                 auto_register: engine.policy().engine.auto_register,
                 defaults: engine.policy().entity.clone(),
                 review: engine.policy().review,
+                settle_before: None,
             };
-            let receipt = engine.0.store.commit_intake(batch).await?;
+            let stored = engine.0.store.commit_intake(batch).await;
+            engine.0.disk.note(engine.now(), &stored);
+            let receipt = stored?;
             drop(admission);
             engine.0.touched.add(receipt.touched.iter().copied());
             Ok(receipt)
@@ -244,7 +276,9 @@ impl Engine {
     pub async fn step(&self, commit: StepCommit) -> StoreResult<StepReceipt> {
         let engine = self.clone();
         let work = tokio::spawn(async move {
-            let receipt = engine.0.store.commit_step(commit).await?;
+            let written = engine.0.store.commit_step(commit).await;
+            engine.0.disk.note(engine.now(), &written);
+            let receipt = written?;
             if !receipt.reconfigured.is_empty() {
                 // What is committed stays true: a snapshot that could not be refreshed now is polled for.
                 if let Err(error) = engine.0.snapshot.refresh(engine.store(), &receipt.reconfigured).await {

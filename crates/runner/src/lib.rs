@@ -7,26 +7,34 @@
 //!
 //! - [`clock`]: where time comes from.
 //! - [`engine`]: the handle that servers and commands hold; the bounded queue in front of the writer.
+//! - `preparing`: what is stored of an event.
 //! - [`touched`]: who was touched since detection last looked: bounded and lossy, overflow means "everybody".
 //! - [`load`]: from the store to the steps' inputs.
 //! - [`watch`]: the loop that detects, reviews, alerts and empties the inbox.
-//! - [`inbox`], [`alerting`], `returning` (is a solved problem back?): three of the things it does.
+//! - [`inbox`], `settling` (traces that became quiet), [`alerting`], `returning` (is a solved problem back?): four of the
+//!   things it does.
+//! - [`retention`]: the loop that deletes what is old; [`disk`]: whether there is room to write.
 //! - [`processes`]: the loop that improves: what is due is stepped, under a lease, one commit a step.
-//! - [`proposing`], [`validating`], [`units`]: what its steps look at.
+//! - [`proposing`], [`validating`], [`units`]: what its steps look at; `attached`: processes that come with a change.
 //! - [`snapshot`]: what resolvers read, without a lock.
 //! - [`control`]: what people do.
 #![forbid(unsafe_code)]
 
 pub mod alerting;
+mod attached;
 pub mod clock;
 pub mod control;
+pub mod disk;
 pub mod engine;
 pub mod inbox;
 pub mod load;
+mod preparing;
 pub mod processes;
 pub mod proposing;
+pub mod retention;
 mod returning;
 pub mod settings;
+mod settling;
 pub mod snapshot;
 pub mod touched;
 pub mod units;

@@ -247,6 +247,7 @@ pub async fn health(engine: &Engine) -> StoreResult<Health> {
         pending_opportunities: store.metrics().await?.opportunities_pending,
         backlog_alert: i64::from(policy.detection.backlog_alert),
         alerts: alerts.items.into_iter().map(|alert| alert.finding).collect(),
+        full_disk: engine.disk().full().map(|full| full.refused),
     }))
 }
 

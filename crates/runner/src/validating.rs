@@ -22,9 +22,10 @@ use uplift_model::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
 use uplift_model::trial::{Arm, Baseline, Comparison, TrialKind, UnitOutcome};
 use uplift_model::{Policy, Time};
 use uplift_store::page::MAX_PAGE;
-use uplift_store::rows::{EntitySelector, ImprovementFilter, TrialFilter};
+use uplift_store::rows::{EntitySelector, EntityTrend, ImprovementFilter, TrialFilter};
 use uplift_store::{PageRequest, StoreError, StoreResult};
 
+use crate::attached;
 use crate::engine::Engine;
 use crate::load;
 use crate::processes::deploy::trial_policy;
@@ -88,6 +89,7 @@ pub async fn load_and_validate(engine: &Engine, improvement: &Improvement) -> St
     let queue = queue(engine, improvement, &entity).await?;
     let tools = tools(engine, improvement, &entity, base.as_ref()).await?;
     let recent = recent(engine, entity.key).await?;
+    let taken_processes = attached::taken(engine, &entity, improvement).await?;
     let health = engine.health().await?;
     let alerts = engine.store().alerts(true, PageRequest::first(MAX_PAGE)).await?;
     let history = history(engine, &entity, now, &policy).await?;
@@ -119,6 +121,7 @@ pub async fn load_and_validate(engine: &Engine, improvement: &Improvement) -> St
             preflight: measured.preflight.as_ref(),
             known_tools: &tools.known,
             tools_in_use: &tools.in_use,
+            taken_processes: &taken_processes,
         });
         Loaded {
             validation,
@@ -180,8 +183,7 @@ async fn records(engine: &Engine, improvement: &Improvement) -> StoreResult<Reco
         .map(|earlier| TakenBack { improvement_id: earlier.id, edits: earlier.proposal.edits })
         .collect();
     Ok(Records {
-        // A pointer that moved is a change too, whoever moved it.
-        last_change: store.last_change(key).await?.max(load::changed_at(engine, key).await?),
+        last_change: last_change(engine, key).await?,
         decided: decisions.len() as u64,
         rolled_back: decisions.iter().filter(|decision| decision.rolled_back_for_harm).count() as u64,
         taken_back,
@@ -204,14 +206,8 @@ async fn queue(engine: &Engine, improvement: &Improvement, entity: &Entity) -> S
         ..ImprovementFilter::default()
     };
     let others = store.improvements(filter, PageRequest::first(MAX_PAGE)).await?.items;
-    let running = store.trials(TrialFilter { running: true, ..TrialFilter::default() }, PageRequest::first(MAX_PAGE));
-    let running: Vec<EntityKey> = running
-        .await?
-        .items
-        .into_iter()
-        .filter(|record| record.trial.kind == TrialKind::Trial && record.improvement_id != improvement.id)
-        .map(|record| record.entity)
-        .collect();
+    let running = running_trials(engine).await?.into_iter().filter(|(_, id)| *id != improvement.id);
+    let running: Vec<EntityKey> = running.map(|(entity, _)| entity).collect();
     let ties = store.relationships(None).await?;
     let joined = relationship::joined(&ties, entity.key);
     let mut joined_trials = Vec::new();
@@ -326,13 +322,30 @@ async fn peers_have(engine: &Engine, entity: &Entity, tool: &str) -> StoreResult
 
 /// The entity's last 24 hours, and the week before.
 async fn recent(engine: &Engine, key: EntityKey) -> StoreResult<(Tasks, Tasks)> {
-    let tasks = |sum: OperationDelta| Tasks {
+    let trends = engine.store().entity_trends().await?;
+    Ok(trends.into_iter().find(|trend| trend.entity == key).map(|trend| stretches(&trend)).unwrap_or_default())
+}
+
+/// The last 24 hours of a trend, and the week before, as validation looks at them.
+pub(crate) fn stretches(trend: &EntityTrend) -> (Tasks, Tasks) {
+    let tasks = |sum: &OperationDelta| Tasks {
         known: sum.n.max(0) as u64,
         succeeded: sum.n.saturating_sub(sum.errors).max(0) as u64,
     };
-    let trends = engine.store().entity_trends().await?;
-    let own = trends.into_iter().find(|trend| trend.entity == key);
-    Ok(own.map(|trend| (tasks(trend.recent), tasks(trend.before))).unwrap_or_default())
+    (tasks(&trend.recent), tasks(&trend.before))
+}
+
+/// When an entity was last changed: by the end of a trial, or because its pointer moved, whoever moved it.
+pub(crate) async fn last_change(engine: &Engine, key: EntityKey) -> StoreResult<Option<Time>> {
+    Ok(engine.store().last_change(key).await?.max(load::changed_at(engine, key).await?))
+}
+
+/// Entities on which trials run, with the improvements that are tried; hold-backs do not count.
+pub(crate) async fn running_trials(engine: &Engine) -> StoreResult<Vec<(EntityKey, i64)>> {
+    let filter = TrialFilter { running: true, ..TrialFilter::default() };
+    let running = engine.store().trials(filter, PageRequest::first(MAX_PAGE)).await?.items;
+    let trials = running.into_iter().filter(|record| record.trial.kind == TrialKind::Trial);
+    Ok(trials.map(|record| (record.entity, record.improvement_id)).collect())
 }
 
 async fn history(engine: &Engine, entity: &Entity, now: Time, policy: &Policy) -> StoreResult<Vec<UnitOutcome>> {

@@ -19,7 +19,7 @@ use uplift_store::{PageRequest, StoreError, StoreResult, Write};
 use crate::engine::Engine;
 use crate::load::{self, LoadedMark};
 use crate::touched::Scope;
-use crate::{alerting, inbox, returning};
+use crate::{alerting, inbox, returning, settling};
 
 /// How often to look for what other programs wrote, and for what is due.
 const TICK: Duration = Duration::from_millis(250);
@@ -33,8 +33,12 @@ const PAUSE_PER_COST: u32 = 10;
 const BUDGET: Duration = Duration::from_millis(200);
 /// When to try again an entity whose evaluation failed.
 const RETRY: Duration = Duration::from_secs(30);
+/// How often to look for traces that have become quiet.
+const SETTLE: Duration = Duration::from_secs(1);
 /// How often alerts are looked at, at the most.
 const ALERTS: Duration = Duration::from_secs(2);
+/// How long to wait where nothing can be written.
+const FULL_DISK: Duration = Duration::from_secs(1);
 /// Marks judged, and reviews held, in one go.
 const BATCH: u32 = 100;
 
@@ -66,6 +70,8 @@ pub struct Report {
     pub reviews: u64,
     /// Alerts that hold.
     pub alerts: u64,
+    /// Traces that were settled without the spans missing from them.
+    pub settled: u64,
 }
 
 /// Takes over what was set at run time and copies the policy's thresholds into the store; to be called once before
@@ -87,6 +93,7 @@ pub async fn prepare(engine: &Engine) -> StoreResult<()> {
 pub async fn settle(engine: &Engine) -> StoreResult<Report> {
     let mut report = Report::default();
     inbox::empty(engine, &mut report).await?;
+    report.settled = settling::settle_quiet(engine).await?;
     judge_marks(engine, &mut report).await?;
     let scope = engine.touched().take();
     for entity in entities(engine, scope).await? {
@@ -110,8 +117,14 @@ pub async fn run(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool>) {
             _ = stop.changed() => return,
         }
         if let Err(error) = watch.tick(&engine).await {
-            if matches!(error, StoreError::Closed) {
-                return;
+            match error {
+                StoreError::Closed => return,
+                StoreError::DiskFull { .. } => {
+                    // Said once, where it is noted.
+                    tokio::time::sleep(FULL_DISK).await;
+                    continue;
+                }
+                _ => {}
             }
             tracing::warn!(%error, "detection could not go on; it will be tried again");
             tokio::time::sleep(TICK).await;
@@ -128,6 +141,7 @@ struct Watch {
     /// The entity evaluated last.
     last: Option<EntityKey>,
     alerts_at: Option<Instant>,
+    settle_at: Option<Instant>,
     dirty: bool,
 }
 
@@ -135,10 +149,18 @@ impl Watch {
     async fn tick(&mut self, engine: &Engine) -> StoreResult<()> {
         let mut report = Report::default();
         match inbox::empty(engine, &mut report).await {
-            Err(StoreError::Closed) => return Err(StoreError::Closed),
+            Err(error @ (StoreError::Closed | StoreError::DiskFull { .. })) => return Err(error),
             // Trouble with what others left must not keep our own from being looked at.
             Err(error) => tracing::error!(%error, "the inbox could not be emptied"),
             Ok(()) => {}
+        }
+        if self.settle_at.is_none_or(|at| at <= Instant::now()) {
+            report.settled = settling::settle_quiet(engine).await?;
+            self.settle_at = Some(Instant::now() + SETTLE);
+        }
+        if engine.disk().full().is_some() {
+            // So that it is noticed when there is room again, even if nobody sends anything.
+            engine.commit(vec![Write::Tick]).await?;
         }
         judge_marks(engine, &mut report).await?;
         match engine.touched().take() {
@@ -149,7 +171,7 @@ impl Watch {
             self.waiting.extend(self::entities(engine, Scope::Everybody).await?);
             self.waiting_for_everybody = false;
         }
-        self.dirty |= !self.waiting.is_empty();
+        self.dirty |= !self.waiting.is_empty() | engine.disk().take_news(engine.now());
         self.evaluate_due(engine, &mut report).await?;
         let now = Instant::now();
         hold_reviews(engine, &mut report).await?;

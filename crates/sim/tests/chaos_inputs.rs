@@ -4,7 +4,8 @@
 use serde_json::json;
 use uplift_model::edit::Edit;
 use uplift_model::entity::{EntityKey, EntityState};
-use uplift_model::improvement::{Improvement, ImprovementStatus, ProposalSource};
+use uplift_model::improvement::{Improvement, ImprovementStatus, ProcessTemplate, ProposalSource};
+use uplift_model::revision::{Revision, RevisionId};
 use uplift_model::time::{MICROS_PER_DAY, MICROS_PER_HOUR};
 use uplift_model::{Policy, Time};
 use uplift_runner::Engine;
@@ -15,7 +16,7 @@ use uplift_sim::chaos::script::{own_change, proposal};
 use uplift_sim::chaos::serving::probe;
 use uplift_sim::chaos::world::{World, sealed};
 use uplift_store::writes::{NewImprovement, StepCommit, Write};
-use uplift_store::{ImprovementReads, StoreError, Writes};
+use uplift_store::{EntityReads, ImprovementReads, StoreError, Writes};
 
 const START: Time = Time::from_micros(1_772_409_600_000_000);
 const MINUTE_US: i64 = MICROS_PER_HOUR / 60;
@@ -340,6 +341,40 @@ async fn no_trial_slips_past_the_kill_switch() {
     }
 }
 
+/// A process that comes with a change is declared with its trial, or not at all: also where trials are paused between
+/// validation and the commit that starts it.
+#[tokio::test]
+async fn a_process_comes_with_its_trial_or_not_at_all() {
+    let mut paused = 0;
+    for commits in 0..4 {
+        let mut lab = Lab::new(180.0, 3).await;
+        let mut proposal = proposal("good", ProposalSource::Operator);
+        let (tool, name) = ("search".to_owned(), "nightly".to_owned());
+        proposal.edits = vec![
+            Edit::AssignTool { name: tool.clone(), required: false },
+            Edit::AttachProcess { name: name.clone() },
+        ];
+        proposal.processes = vec![ProcessTemplate { name, steps: vec![tool] }];
+        let new = NewImprovement {
+            entity: lab.agent,
+            opportunity_id: None,
+            proposal,
+            status: ImprovementStatus::Proposed,
+            process_due: Some(lab.world.now()),
+        };
+        lab.by_hand(Write::PutImprovement(Box::new(new))).await;
+        let (engine, store) = (lab.engine(), lab.world.nodes[lab.node].store.clone());
+        let pause = async move { engine.pause(false, "ada".to_owned()).await.map(drop).unwrap() };
+        store.interlope(commits, Box::new(move || Box::pin(pause)));
+        lab.live(10, Noise::default()).await;
+        let state = lab.world.state().await.unwrap();
+        let declared = state.entities.iter().any(|entity| entity.name == "nightly");
+        assert_eq!(declared, !state.trials.is_empty(), "at commit {commits}");
+        paused += u32::from(!declared);
+    }
+    assert!(paused > 0);
+}
+
 /// A revision that somebody set by hand after a keep is not overwritten by taking the keep back.
 #[tokio::test]
 async fn taking_back_does_not_overwrite_what_was_set_by_hand() {
@@ -353,6 +388,32 @@ async fn taking_back_does_not_overwrite_what_was_set_by_hand() {
         lab.live(after_minutes, Noise::default()).await;
         let result = lab.engine().roll_back(id, "ada".to_owned(), "second thoughts".to_owned()).await;
         assert_eq!(lab.in_place().await, revision.id().as_str(), "{after_minutes} min, {result:?}");
+        lab.live(10, Noise::default()).await;
+    }
+}
+
+/// What somebody set by hand may hold the kept change: it is taken out of there, and the rest stays, whether the watch
+/// after the keep still runs or not.
+#[tokio::test]
+async fn taking_back_takes_a_change_out_of_what_was_set_by_hand() {
+    for after_minutes in [0, 20] {
+        let mut lab = Lab::new(180.0, 3).await;
+        let id = lab.trial_of("good").await;
+        lab.live(70, Noise::default()).await;
+        let kept = lab.improvement(id).await;
+        assert_eq!(kept.status, ImprovementStatus::Deployed);
+        let mut by_hand = lab.world.inner.revision(kept.candidate.unwrap()).await.unwrap();
+        assert_eq!(by_hand.instruction.guidelines.len(), 1);
+        "By hand.".clone_into(&mut by_hand.instruction.text);
+        let revision = Box::new(Revision::seal(by_hand).unwrap());
+        lab.by_hand(Write::PointRevision { entity: lab.agent, revision }).await;
+        lab.live(after_minutes, Noise::default()).await;
+        lab.engine().roll_back(id, "ada".to_owned(), "second thoughts".to_owned()).await.unwrap();
+        let left = RevisionId::from_stored(lab.in_place().await);
+        let left = lab.world.inner.revision(left).await.unwrap().instruction;
+        assert_eq!((left.text.as_str(), left.guidelines), ("By hand.", Vec::new()), "{after_minutes} min");
+        // The invariants are looked at again.
+        lab.live(10, Noise::default()).await;
     }
 }
 

@@ -6,9 +6,9 @@ use uplift_sim::chaos::seeds::{Tally, play};
 
 const STEPS: usize = 60;
 
-async fn seeds(from: u64, to: u64) -> Tally {
+async fn seeds(seeds: impl IntoIterator<Item = u64>) -> Tally {
     let mut tally = Tally::default();
-    for seed in from..to {
+    for seed in seeds {
         let outcome = play(seed, STEPS, false).await.unwrap();
         assert_eq!(outcome.violations, [], "seed {seed}, step {}", outcome.steps);
         tally.add(&outcome.tally);
@@ -24,17 +24,24 @@ fn is_a_world(tally: &Tally) {
 
 #[tokio::test]
 async fn invariants_hold_1() {
-    is_a_world(&seeds(1, 9).await);
+    is_a_world(&seeds(1..9).await);
 }
 
 #[tokio::test]
 async fn invariants_hold_2() {
-    is_a_world(&seeds(9, 17).await);
+    is_a_world(&seeds(9..17).await);
 }
 
 #[tokio::test]
 async fn invariants_hold_3() {
-    is_a_world(&seeds(17, 25).await);
+    is_a_world(&seeds(17..25).await);
+}
+
+/// Trials that have to begin anew while everything is paused; kept changes that are taken out of what somebody set by
+/// hand, where it has them and where it has not.
+#[tokio::test]
+async fn invariants_hold_where_people_meddle() {
+    is_a_world(&seeds([48, 91, 206, 455]).await);
 }
 
 #[tokio::test]
@@ -47,7 +54,7 @@ async fn a_seed_replays_its_course() {
 #[tokio::test]
 #[ignore = "takes a quarter of an hour"]
 async fn a_thousand_seeds() {
-    let tally = seeds(1, 1_001).await;
+    let tally = seeds(1..1_001).await;
     is_a_world(&tally);
     assert!(tally.kept > 100, "{tally:?}");
 }

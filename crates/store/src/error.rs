@@ -41,8 +41,10 @@ pub enum StoreError {
         /// The database.
         place: String,
     },
-    /// The disk is full.
-    #[error("no room left to write {place}: free some space; what was acknowledged before is safe")]
+    /// The disk is full, or the system refuses to let the files grow for another reason.
+    #[error(
+        "no room left to write {place}: free some space (or raise the quota); what was acknowledged before is safe"
+    )]
     DiskFull {
         /// The database.
         place: String,

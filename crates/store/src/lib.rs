@@ -32,4 +32,4 @@ pub use reads::{
     DetectionReads, EntityReads, EventReads, ImprovementReads, OpportunityReads, ProcessReads, ReviewReads, Store,
     SystemReads, TaskReads, TrialReads,
 };
-pub use writes::{IntakeBatch, IntakeReceipt, StepCommit, StepReceipt, Write, Writes};
+pub use writes::{IntakeBatch, IntakeReceipt, Prune, Pruned, StepCommit, StepReceipt, Write, Writes};

@@ -17,10 +17,10 @@ use uplift_model::{Hour, Time};
 use crate::error::StoreResult;
 use crate::page::{PageRequest, Paged};
 use crate::rows::{
-    AnalyticsRow, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend, EntityWindowRows,
-    ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow, Mark, MetricsRow,
-    OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RevisionSince, ServedRow, SystemStatusRow,
-    TaskFilter, TrialFilter, UnitBatch,
+    AnalyticsRow, ClaimTerms, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend,
+    EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow,
+    Mark, MetricsRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RevisionSince, ServedRow,
+    StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
 };
 use crate::writes::Writes;
 
@@ -149,6 +149,13 @@ pub trait OpportunityReads {
     /// # Errors
     /// When the engine fails.
     async fn claimable(&self, now: Time, limit: u32) -> StoreResult<Vec<Opportunity>>;
+
+    /// The first [`claimable`](Self::claimable) opportunity of each entity that wants something done by itself: its mode
+    /// asks for more than reports, and it is sure enough. `usual` holds where an entity has no settings of its own.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn wanted(&self, now: Time, usual: ClaimTerms, limit: u32) -> StoreResult<Vec<Opportunity>>;
 
     /// The latest completed opportunity of a key, with the moment of its completion (its `updated_at`).
     ///
@@ -393,6 +400,12 @@ pub trait SystemReads {
     /// # Errors
     /// When the engine fails.
     async fn counts(&self) -> StoreResult<Counts>;
+
+    /// What the database takes up, and what retention has left of it.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn storage(&self) -> StoreResult<StorageRow>;
 
     /// The view `self_improvement_metrics`.
     ///

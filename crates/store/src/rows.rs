@@ -15,7 +15,8 @@ use uplift_model::trial::{TrialRecord, UnitRecord};
 use uplift_model::{Hour, Time};
 
 pub use self::filters::{
-    EntityFilter, EntitySelector, EventFilter, ImprovementFilter, OpportunityFilter, TaskFilter, TrialFilter,
+    ClaimTerms, EntityFilter, EntitySelector, EventFilter, ImprovementFilter, OpportunityFilter, TaskFilter,
+    TrialFilter,
 };
 
 /// A revision and the moment from which on it was run, or at which it was first seen.
@@ -277,6 +278,30 @@ pub struct Counts {
     pub improvements_active: i64,
     /// Alerts that hold.
     pub alerts_active: i64,
+}
+
+/// What the database takes up, and what retention has left of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageRow {
+    /// Size of the database file, bytes. It never shrinks by itself: room that became free is used again.
+    pub file_bytes: u64,
+    /// What is in use of it, bytes.
+    pub used_bytes: u64,
+    /// Size of the write-ahead log, bytes.
+    pub wal_bytes: u64,
+    /// The hour of arrival from which on raw events are on record; none where there are none. Of traces that went on
+    /// for longer, older ones are, too.
+    pub events_since: Option<Hour>,
+    /// The hour of arrival from which on tasks are on record whose raw events are gone; none where there are none.
+    pub tasks_since: Option<Hour>,
+    /// Raw events that retention has deleted so far.
+    pub events_deleted: u64,
+    /// Texts and attributes that it has deleted so far.
+    pub texts_deleted: u64,
+    /// Tasks that it has deleted so far.
+    pub tasks_deleted: u64,
+    /// When it last deleted anything.
+    pub last_deleted_at: Option<Time>,
 }
 
 /// A row of the view `improvement_analytics`.

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use serde_json::Value;
-use uplift_model::Time;
 use uplift_model::alert::AlertFinding;
 use uplift_model::check::Check;
 use uplift_model::entity::{EntityKey, EntityName, EntityState};
@@ -18,6 +17,7 @@ use uplift_model::review::{Review, ReviewSchedule};
 use uplift_model::revision::{Revision, RevisionId};
 use uplift_model::trial::{ShareStage, Trial};
 use uplift_model::verdict::Verdict;
+use uplift_model::{Hour, Time};
 
 use crate::error::StoreResult;
 
@@ -54,6 +54,9 @@ pub struct IntakeBatch {
     pub defaults: ImprovementConfig,
     /// When agents without a schedule of their own are reviewed.
     pub review: ReviewSchedule,
+    /// Traces that were quiet from this moment on are settled: spans that still wait for others are counted without
+    /// them. A batch settles a bounded number of traces; the receipt says how many.
+    pub settle_before: Option<Time>,
 }
 
 /// What became of a batch.
@@ -67,6 +70,8 @@ pub struct IntakeReceipt {
     pub refused: Vec<Refusal>,
     /// Whom the new events were about.
     pub touched: Vec<EntityKey>,
+    /// Traces settled.
+    pub settled: u64,
 }
 
 /// An event that was not taken.
@@ -133,6 +138,32 @@ pub struct StepReceipt {
     pub lease: Option<Lease>,
     /// Entities whose configuration as served may have changed: pointer, state, settings or trial.
     pub reconfigured: Vec<EntityKey>,
+    /// What was deleted because it is old, where that was asked for.
+    pub pruned: Option<Pruned>,
+}
+
+/// What is to be deleted because it is old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prune {
+    /// Raw events of traces whose latest event arrived before this hour of the engine's clock; none where they stay.
+    pub events_before: Option<Hour>,
+    /// Tasks of traces whose raw events are gone and whose latest event arrived before this hour; none where they stay.
+    pub tasks_before: Option<Hour>,
+    /// About the most rows to write.
+    pub rows: u32,
+}
+
+/// What was deleted in one step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Raw events, and spans that were none.
+    pub events: u64,
+    /// Their texts and attributes.
+    pub texts: u64,
+    /// Tasks.
+    pub tasks: u64,
+    /// Whether the step ended before everything old was looked at.
+    pub more: bool,
 }
 
 /// An improvement to put on record.
@@ -184,6 +215,9 @@ pub struct NewTrial {
     pub trial: Trial,
 }
 
+/// The label in the evidence of a request that names the type of improvement that was asked for.
+pub const ASKED_TYPE: &str = "improvement_type";
+
 /// One change. New nouns add variants; no variant is a general "run this SQL".
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
@@ -193,6 +227,15 @@ pub enum Write {
         name: EntityName,
         /// Its settings.
         config: ImprovementConfig,
+    },
+    /// Declares an entity that runs a revision; refused as moved on where the name is taken.
+    DeclareRunning {
+        /// Its name.
+        name: EntityName,
+        /// Its settings.
+        config: ImprovementConfig,
+        /// The revision.
+        revision: Box<Revision>,
     },
     /// Moves an entity to a state.
     SetEntityState {
@@ -426,6 +469,9 @@ pub enum Write {
         /// Why.
         reason: String,
     },
+    /// Deletes what is old, in a small step; the receipt tells what, and whether there is more. Hourly sums, history,
+    /// trials and what running trials rest on stay.
+    Prune(Prune),
     /// Moves the engine's clock on; it never goes back.
     Tick,
 }

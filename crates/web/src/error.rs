@@ -61,8 +61,16 @@ codes! {
     BodyInterrupted BAD_REQUEST "the body broke off" "Send it again: events that were stored are recognised by their ids.",
     /// Another compression.
     UnsupportedEncoding UNSUPPORTED_MEDIA_TYPE "unsupported compression" "Use gzip, or no compression.",
+    /// Neither protobuf nor JSON.
+    UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE "unsupported media type" "Send application/x-protobuf or application/json, or gRPC to its own path.",
+    /// No request of OpenTelemetry.
+    MalformedOtlp BAD_REQUEST "not an OTLP request" "Send what the path and Content-Type name, as OpenTelemetry exporters do.",
+    /// A signal that is not taken.
+    SignalNotTaken NOT_FOUND "signal not taken" "Switch this signal off in the exporter: OTEL_METRICS_EXPORTER=none.",
+    /// The client took too long.
+    BodyTooSlow REQUEST_TIMEOUT "the body took too long" "Send it again, in smaller pieces if the network is slow.",
     /// Too much at once.
-    BodyTooLarge PAYLOAD_TOO_LARGE "the body is too large" "Split it, or raise intake.max_body_bytes.",
+    BodyTooLarge PAYLOAD_TOO_LARGE "the body is too large" "Split it, or raise the limit that the detail names.",
     /// No event could be taken.
     AllRejected UNPROCESSABLE_ENTITY "every event was rejected" "Correct the events as the list says.",
     /// So many events could not be taken that the rest was not looked at.
@@ -125,6 +133,10 @@ impl ErrorCode {
             Self::BadGzip => "bad_gzip",
             Self::BodyInterrupted => "body_interrupted",
             Self::UnsupportedEncoding => "unsupported_encoding",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::MalformedOtlp => "malformed_otlp",
+            Self::SignalNotTaken => "signal_not_taken",
+            Self::BodyTooSlow => "body_too_slow",
             Self::BodyTooLarge => "body_too_large",
             Self::AllRejected => "all_rejected",
             Self::TooManyRejected => "too_many_rejected",

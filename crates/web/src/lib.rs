@@ -31,5 +31,5 @@ mod wire;
 
 pub use error::{ErrorCode, WebError};
 pub use listen::{ListenError, check_listen};
-pub use router::{openapi, router};
+pub use router::{grpc_router, openapi, router};
 pub use state::AppState;

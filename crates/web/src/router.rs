@@ -6,12 +6,13 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::middleware;
-use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::api::grpc;
 use crate::error::{ErrorCode, WebError};
 use crate::state::AppState;
 use crate::{api, guard, problem, telemetry};
@@ -24,6 +25,7 @@ const MAX_SMALL_BODY: usize = 64 * 1024;
     info(title = "Uplift", description = "Makes a fleet of agents better while it runs, and never worse."),
     tags(
         (name = "events", description = "What agents report."),
+        (name = "telemetry", description = "The same over OpenTelemetry's protocol."),
         (name = "tasks", description = "What agents did."),
         (name = "entities", description = "Agents, tools, contexts and processes."),
         (name = "opportunities", description = "What could be better."),
@@ -52,13 +54,35 @@ pub fn router(state: AppState) -> Router {
     routes
         .route("/", get(move || std::future::ready(page(&index))))
         .route("/api/openapi.json", get(move || std::future::ready(api::openapi_answer(&json))))
-        .fallback(unknown_route)
-        .method_not_allowed_fallback(method_not_allowed)
+        .merge(grpc_routes())
         .layer(DefaultBodyLimit::max(MAX_SMALL_BODY))
-        .layer(CatchPanicLayer::custom(problem::of_panic))
-        .layer(middleware::from_fn_with_state(state.clone(), guard::guard))
-        .layer(middleware::from_fn(telemetry::measure))
-        .with_state(state)
+        .guarded(state)
+}
+
+/// A server that takes telemetry over gRPC and nothing else, for the port that exporters use by default. The whole
+/// server takes it too.
+pub fn grpc_router(state: AppState) -> Router {
+    grpc_routes().guarded(state)
+}
+
+fn grpc_routes() -> Router<AppState> {
+    Router::new().route(grpc::TRACES, post(grpc::traces)).route(grpc::LOGS, post(grpc::logs))
+}
+
+/// What every server does around its routes, from the inside out.
+trait Guarded {
+    fn guarded(self, state: AppState) -> Router;
+}
+
+impl Guarded for Router<AppState> {
+    fn guarded(self, state: AppState) -> Router {
+        self.fallback(unknown_route)
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(CatchPanicLayer::custom(problem::of_panic))
+            .layer(middleware::from_fn_with_state(state.clone(), guard::guard))
+            .layer(middleware::from_fn(telemetry::measure))
+            .with_state(state)
+    }
 }
 
 fn page(html: &str) -> impl IntoResponse + use<> {
@@ -66,9 +90,11 @@ fn page(html: &str) -> impl IntoResponse + use<> {
     (headers, html.to_owned())
 }
 
-async fn unknown_route(request: Request) -> WebError {
-    let path: String = request.uri().path().chars().take(200).collect();
-    WebError::new(ErrorCode::UnknownRoute, format!("there is nothing at {path}"))
+async fn unknown_route(request: Request) -> Response {
+    grpc::unimplemented(&request).unwrap_or_else(|| {
+        let path: String = request.uri().path().chars().take(200).collect();
+        WebError::new(ErrorCode::UnknownRoute, format!("there is nothing at {path}")).into_response()
+    })
 }
 
 async fn method_not_allowed(request: Request) -> WebError {

@@ -6,6 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use uplift_runner::Engine;
 
+use crate::api::room_for_bodies;
 use crate::guard::AllowedHosts;
 
 /// Clients that may listen to changes at the same time.
@@ -19,6 +20,8 @@ pub struct AppState {
     pub(crate) allowed: Arc<AllowedHosts>,
     /// Places for those who listen to changes.
     pub(crate) listeners: Arc<Semaphore>,
+    /// The memory for bodies that are needed whole.
+    pub(crate) bodies: Arc<Semaphore>,
 }
 
 impl AppState {
@@ -31,6 +34,7 @@ impl AppState {
         allowed_hosts: impl IntoIterator<Item = S>,
     ) -> Self {
         let listeners = Arc::new(Semaphore::new(MAX_LISTENERS));
-        Self { engine, prometheus, allowed: Arc::new(AllowedHosts::new(allowed_hosts)), listeners }
+        let allowed = Arc::new(AllowedHosts::new(allowed_hosts));
+        Self { engine, prometheus, allowed, listeners, bodies: room_for_bodies() }
     }
 }

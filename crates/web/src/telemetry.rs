@@ -7,6 +7,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::api::Way;
+
 /// Requests by method, path and status.
 const REQUESTS: &str = "uplift_http_requests_total";
 /// How long they took, by method and path.
@@ -15,6 +17,21 @@ const SECONDS: &str = "uplift_http_request_duration_seconds";
 const EVENTS: &str = "uplift_events_total";
 /// Events that wait for the writer.
 const QUEUED: &str = "uplift_intake_queued_events";
+
+/// Requests over OTLP by signal, transport and result.
+const OTLP_REQUESTS: &str = "uplift_otlp_requests_total";
+/// Spans and log records by signal, transport and what became of them.
+const OTLP_ITEMS: &str = "uplift_otlp_items_total";
+/// Those that were refused, by signal and reason.
+const OTLP_REJECTED: &str = "uplift_otlp_rejected_total";
+/// Bytes of their requests after decompression, by signal and transport.
+const OTLP_BYTES: &str = "uplift_otlp_received_bytes_total";
+/// How long requests took to decode, by signal.
+const OTLP_DECODE_SECONDS: &str = "uplift_otlp_decode_duration_seconds";
+/// How long their events took to become durable, by signal.
+const OTLP_COMMIT_SECONDS: &str = "uplift_otlp_commit_duration_seconds";
+/// Bodies that took their time, by path.
+const SLOW_BODIES: &str = "uplift_slow_bodies_total";
 
 /// Configurations that were resolved, by reason.
 const RESOLVES: &str = "uplift_resolves_total";
@@ -28,6 +45,21 @@ pub(crate) fn describe() {
     describe_counter!(EVENTS, "Events received, by result: accepted, duplicate or rejected.");
     describe_counter!(RESOLVES, "Configurations resolved, by reason.");
     describe_histogram!(RESOLVE_SECONDS, Unit::Seconds, "Time to resolve a configuration and write the answer.");
+    describe_counter!(OTLP_REQUESTS, "OTLP requests by signal, transport and result: ok, partial, or why not.");
+    describe_counter!(OTLP_ITEMS, "Spans and log records by signal, transport and result.");
+    describe_counter!(OTLP_REJECTED, "Spans and log records that were refused, by signal and reason.");
+    describe_counter!(
+        OTLP_BYTES,
+        Unit::Bytes,
+        "Bytes of OTLP requests after decompression, by signal and transport."
+    );
+    describe_histogram!(OTLP_DECODE_SECONDS, Unit::Seconds, "Time to decode an OTLP request, by signal.");
+    describe_histogram!(
+        OTLP_COMMIT_SECONDS,
+        Unit::Seconds,
+        "Time until the events of an OTLP request were durable, waiting for room included, by signal."
+    );
+    describe_counter!(SLOW_BODIES, "Requests whose body kept us waiting for more than 5 s, by path.");
     describe_gauge!(QUEUED, "Events that were admitted and are not yet stored.");
 }
 
@@ -65,6 +97,52 @@ pub(crate) fn events(accepted: u64, duplicates: u64, rejected: u64) {
 pub(crate) fn resolved(reason: &'static str, took: Duration) {
     counter!(RESOLVES, "reason" => reason).increment(1);
     histogram!(RESOLVE_SECONDS).record(took.as_secs_f64());
+}
+
+/// Counts a request over OTLP by how it ended.
+pub(crate) fn otlp_request(way: Way, result: &'static str) {
+    counter!(OTLP_REQUESTS, "signal" => way.signal(), "transport" => way.transport(), "result" => result)
+        .increment(1);
+}
+
+/// Counts what of a request was stored, now or before.
+pub(crate) fn otlp_items(way: Way, accepted: u64, duplicates: u64) {
+    for (result, count) in [("accepted", accepted), ("duplicate", duplicates)] {
+        otlp_item(way, result, count);
+    }
+}
+
+/// Counts what of a request could not be taken, and why.
+pub(crate) fn otlp_rejected(way: Way, reason: &'static str, count: u64) {
+    if count > 0 {
+        otlp_item(way, "rejected", count);
+        counter!(OTLP_REJECTED, "signal" => way.signal(), "reason" => reason).increment(count);
+    }
+}
+
+fn otlp_item(way: Way, result: &'static str, count: u64) {
+    let (signal, transport) = (way.signal(), way.transport());
+    counter!(OTLP_ITEMS, "signal" => signal, "transport" => transport, "result" => result).increment(count);
+}
+
+/// Counts the bytes of a request.
+pub(crate) fn otlp_bytes(way: Way, bytes: usize) {
+    counter!(OTLP_BYTES, "signal" => way.signal(), "transport" => way.transport()).increment(bytes as u64);
+}
+
+/// Notes how long it took to decode a request.
+pub(crate) fn otlp_decoded(way: Way, took: Duration) {
+    histogram!(OTLP_DECODE_SECONDS, "signal" => way.signal()).record(took.as_secs_f64());
+}
+
+/// Notes how long it took until the events of a request were durable.
+pub(crate) fn otlp_stored(way: Way, took: Duration) {
+    histogram!(OTLP_COMMIT_SECONDS, "signal" => way.signal()).record(took.as_secs_f64());
+}
+
+/// Counts a body that took its time.
+pub(crate) fn slow_body(path: &'static str) {
+    counter!(SLOW_BODIES, "path" => path).increment(1);
 }
 
 /// Notes how many events wait.

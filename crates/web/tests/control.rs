@@ -365,6 +365,7 @@ async fn what_people_want_becomes_an_opportunity() {
     let opportunity = &triggered["opportunity"];
     assert_eq!(answer.header("location"), format!("/api/improvements/opportunities/{}", opportunity["id"]));
     assert_eq!((&opportunity["source"], &opportunity["kind"]), (&json!("operator"), &json!("request")));
+    assert_eq!(opportunity["improvement_type"], "performance_tuning");
     let improvements = triggered["improvements"].as_array().unwrap_or_else(|| panic!("{triggered}"));
     assert!(!improvements.is_empty(), "{triggered}");
     assert!(improvements.iter().all(|one| one["opportunity_id"] == opportunity["id"]), "{triggered}");
@@ -380,6 +381,70 @@ async fn what_people_want_becomes_an_opportunity() {
     }
     let nobody = post(&server, "/api/improvements/trigger-improvement/agent/nobody", &wish).await;
     assert_eq!(nobody.code(), "not_found");
+}
+
+/// What nobody could write edits for waits until somebody does.
+#[tokio::test]
+async fn what_waits_for_a_proposal_is_filled() {
+    let server = busy_server().await;
+    let wish = |what: &str| json!({"improvement_type": "error_prevention", "description": what});
+    let waiting = async |what: &str| {
+        let path = "/api/improvements/trigger-improvement/agent/researcher";
+        let triggered = post(&server, path, &wish(what)).await.json();
+        let improvement = &triggered["improvements"][0];
+        assert_eq!(improvement["status"], "needs_proposal", "{triggered:#}");
+        (improvement["id"].as_i64().unwrap_or_default(), triggered["opportunity"]["id"].clone())
+    };
+    let (id, opportunity) = waiting("Fewer wrong answers").await;
+    let fill = format!("/api/improvements/{id}/propose");
+    let timeout = json!({"edit": "set_parameter", "name": "timeout_ms", "value": 3000});
+    for (path, body, code, says) in [
+        (&fill, json!({}), "invalid_body", "edits"),
+        (&fill, json!({"edits": [timeout], "configuration": {}}), "invalid_body", "not both"),
+        (&fill, json!({"edits": [{"edit": "remove_context", "name": "x"}]}), "invalid_edit", "edit 1"),
+        (&fill, json!({"edits": [timeout], "improvement_type": "instruction_update"}), "invalid_edit", "edit 1"),
+        (&fill, json!({"edits": [timeout], "proposed_by": "rule"}), "invalid_value", "proposed_by"),
+        (&fill, json!({"edits": [timeout], "entity": "researcher"}), "invalid_body", "entity"),
+        (&"/api/improvements/4711/propose".to_owned(), json!({"edits": [timeout]}), "not_found", "4711"),
+    ] {
+        let answer = post(&server, path, &body).await;
+        assert_eq!(answer.code(), code, "{body} {answer:?}");
+        assert!(detail(&answer).contains(says), "{body} {answer:?}");
+    }
+    let body = json!({"edits": [timeout], "rationale": "slow ones are wrong", "proposer": "ada"});
+    let answer = post(&server, &fill, &body).await;
+    assert_eq!((answer.status, answer.json()["status"].clone()), (StatusCode::OK, json!("proposed")), "{answer:?}");
+    let filled = answer.json();
+    // What was asked for does not allow these edits: the type says what it is.
+    assert_eq!((&filled["improvement_type"], &filled["proposer"]), (&json!("performance_tuning"), &json!("ada")));
+    assert_eq!((&filled["opportunity_id"], &filled["edits"]), (&opportunity, &json!([timeout])));
+    let again = post(&server, &fill, &body).await;
+    assert_eq!((again.status, again.code().as_str()), (StatusCode::CONFLICT, "wrong_status"), "{again:?}");
+    tick(&server).await;
+    let report = server.get(&format!("/api/improvements/{id}")).await.json();
+    assert_eq!(report["status"], "testing", "{report:#}");
+    assert_eq!(report["opportunity"]["status"], "in_progress");
+
+    // A whole configuration will do as well, and of the type that was asked for where it can be.
+    let (id, _) = waiting("Even fewer").await;
+    let mut configuration = configuration();
+    configuration["guards"] = json!([{"name": "id", "tool": "search", "target": "arguments",
+        "check": {"check": "required", "field": "id"}}]);
+    let answer =
+        post(&server, &format!("/api/improvements/{id}/propose"), &json!({"configuration": configuration})).await;
+    assert_eq!(answer.json()["improvement_type"], "error_prevention", "{answer:?}");
+    assert_eq!(answer.json()["edits"][0]["edit"], "add_guard", "{answer:?}");
+
+    // What nobody wants any more is not tried.
+    let (id, opportunity) = waiting("None at all").await;
+    let dismissed =
+        post(&server, &format!("/api/improvements/opportunities/{opportunity}/dismiss"), &json!({"reason": "no"}))
+            .await;
+    assert_eq!(dismissed.status, StatusCode::OK, "{dismissed:?}");
+    let answer = post(&server, &format!("/api/improvements/{id}/propose"), &body).await;
+    assert_eq!(answer.status, StatusCode::CONFLICT, "{answer:?}");
+    let report = server.get(&format!("/api/improvements/{id}")).await.json();
+    assert_eq!((&report["status"], &report["edits"]), (&json!("needs_proposal"), &json!([])));
 }
 
 #[tokio::test]

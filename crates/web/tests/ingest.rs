@@ -2,24 +2,15 @@
 
 mod common;
 
-use std::io::Write;
-
 use axum::body::{Body, Bytes};
 use axum::http::{Method, StatusCode};
-use common::{NOW, Server, event, event_of, lines};
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use common::{NOW, Server, event, event_of, gzip, lines};
 use futures::SinkExt;
 use serde_json::json;
 use uplift_model::Policy;
 use uplift_model::policy::{EnginePolicy, IntakePolicy};
 use uplift_store::SystemReads;
 use uplift_store::sqlite::SqliteStore;
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_else(|error| panic!("{error}"))
-}
 
 fn small(intake: IntakePolicy) -> Policy {
     Policy { intake, ..Policy::default() }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,10 +12,13 @@ use common::{LATER, Server};
 use uplift_model::Policy;
 use uplift_store::sqlite::SqliteStore;
 
-fn file(set: &str) -> Option<Vec<u8>> {
+fn data() -> PathBuf {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-    let folder = std::env::var_os("UPLIFT_DATA").map_or_else(|| PathBuf::from(default), PathBuf::from);
-    let bytes = std::fs::read(folder.join(set).join("events.ndjson.gz")).ok();
+    std::env::var_os("UPLIFT_DATA").map_or_else(|| PathBuf::from(default), PathBuf::from)
+}
+
+fn file(set: &str) -> Option<Vec<u8>> {
+    let bytes = std::fs::read(data().join(set).join("events.ndjson.gz")).ok();
     if bytes.is_none() {
         println!("skipped: no data");
     }
@@ -39,6 +43,37 @@ async fn a_recorded_fleet_is_taken_in_and_sending_it_again_changes_nothing() {
     assert_eq!(status["counts"]["tasks"], 465, "{status}");
     let failed = server.get("/api/tasks?outcome=FAILURE&limit=5").await.json();
     assert_eq!(failed["items"].as_array().map(Vec::len), Some(5));
+}
+
+#[tokio::test]
+async fn what_real_exporters_sent_is_taken_whole_in_both_forms() {
+    let captured = std::fs::read_dir(data().join("otlp/captured")).into_iter().flatten().flatten();
+    let files: BTreeSet<PathBuf> = captured.map(|entry| entry.path()).collect();
+    let (server, mut taken) = (Server::at(LATER), 0);
+    for path in &files {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let form = if name.contains(".pb") { "application/x-protobuf" } else { "application/json" };
+        if name == "INDEX.json" {
+            continue;
+        }
+        let mut headers = vec![("content-type", form)];
+        let packed = path.extension().is_some_and(|ending| ending == "gz");
+        headers.extend(packed.then_some(("content-encoding", "gzip")));
+        let body = std::fs::read(path).unwrap_or_default();
+        let answer = server.request(Method::POST, "/v1/traces", &headers, Body::from(body)).await;
+        assert_eq!(answer.status.as_u16(), 200, "{name}: {answer:?}");
+        if form == "application/json" {
+            assert_eq!(
+                answer.json()["partialSuccess"].get("rejectedSpans").unwrap_or(&"0".into()),
+                "0",
+                "{name}: {answer:?}"
+            );
+        }
+        taken += 1;
+    }
+    let events = server.get("/api/improvements/status").await.json()["counts"]["events"].as_u64();
+    println!("{taken} files, {events:?} events");
+    assert!(taken == 0 || events > Some(taken), "{events:?} of {taken} files");
 }
 
 /// Run with `cargo test --release -p uplift-web --test records -- --ignored --nocapture`.

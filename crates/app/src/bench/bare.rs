@@ -11,8 +11,10 @@ use uplift_store::sqlite::SqliteStore;
 
 /// The table that sets the pace; the others follow in proportion.
 const EVENTS: &str = "event_rows";
+/// Spans that are no events.
+const PLAIN: &str = "plain_spans";
 /// What intake writes, each in the order of its identity, which is the order in which it was written.
-const TABLES: [(&str, &str); 11] = [
+const TABLES: [(&str, &str); 12] = [
     ("names", "name_no"),
     ("traces", "trace_no"),
     ("task_links", "task_hash"),
@@ -20,6 +22,7 @@ const TABLES: [(&str, &str); 11] = [
     ("attribute_sets", "attributes_no"),
     ("error_groups", "error_no"),
     (EVENTS, "trace_no, id"),
+    (PLAIN, "trace_no, id"),
     ("task_rows", "trace_no, task"),
     ("rollup_ops", "entity_type, entity_id, operation, hour"),
     ("rollup_errors", "entity_type, entity_id, fingerprint, hour"),
@@ -33,6 +36,8 @@ const CHECKPOINT_PAGES: u32 = 4_096;
 pub(super) struct Copied {
     /// Rows of events.
     pub(super) events: u64,
+    /// Rows of spans, events or not.
+    pub(super) spans: u64,
     /// Rows of the other tables.
     pub(super) other_rows: u64,
     /// Time spent inserting and committing; reading is not counted.
@@ -49,6 +54,10 @@ pub(super) fn copy(from: &Path, to: &Path, batch: usize) -> anyhow::Result<Copie
         total.push(rows as u64);
     }
     let events = TABLES.iter().position(|(table, _)| *table == EVENTS).map_or(0, |place| total[place]);
+    let plain = TABLES.iter().position(|(table, _)| *table == PLAIN).map_or(0, |place| total[place]);
+    let spans: i64 =
+        source.query_row("SELECT count(*) FROM event_rows WHERE parent IS NOT NULL", [], |row| row.get(0))?;
+    let spans = spans as u64 + plain;
     let mut reading = statements(&source, |(table, key)| format!("SELECT * FROM {table} ORDER BY {key}"))?;
     let width: Vec<usize> = reading.iter().map(Statement::column_count).collect();
     let mut rows: Vec<Rows<'_>> =
@@ -59,7 +68,7 @@ pub(super) fn copy(from: &Path, to: &Path, batch: usize) -> anyhow::Result<Copie
         format!("INSERT INTO {table} VALUES ({marks})")
     })?;
     let mut spent = Duration::ZERO;
-    let commits = events.div_ceil(batch as u64).max(1);
+    let commits = (events + plain).div_ceil(batch as u64).max(1);
     let mut copied = vec![0; TABLES.len()];
     for commit in 1..=commits {
         let mut chunk: Vec<Vec<Vec<Value>>> = Vec::with_capacity(TABLES.len());
@@ -78,7 +87,7 @@ pub(super) fn copy(from: &Path, to: &Path, batch: usize) -> anyhow::Result<Copie
         target.execute_batch("COMMIT")?;
         spent += began.elapsed();
     }
-    Ok(Copied { events, other_rows: total.iter().sum::<u64>() - events, seconds: spent.as_secs_f64() })
+    Ok(Copied { events, spans, other_rows: total.iter().sum::<u64>() - events, seconds: spent.as_secs_f64() })
 }
 
 fn statements(

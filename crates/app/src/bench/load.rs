@@ -1,15 +1,14 @@
 //! Sends events over several connections and counts what was acknowledged.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde_json::Value;
 
 use super::Plan;
+use super::http::Connection;
 use super::records::Records;
 use crate::text::{count, print};
 
@@ -17,8 +16,6 @@ use crate::text::{count, print};
 const POINT: u64 = 1_000_000;
 /// How long to wait before a refused request is sent again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long one answer may take.
-const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// What was measured.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +93,7 @@ fn sender(shared: &Shared<'_>) -> anyhow::Result<()> {
         }
         let to = (from + size).min(total);
         shared.records.write(from, to, &mut body);
-        while !connection.post(&body, to - from)? {
+        while !post(&mut connection, &body, to - from)? {
             shared.retried.fetch_add(1, Ordering::SeqCst);
             std::thread::sleep(PAUSE);
         }
@@ -107,58 +104,16 @@ fn sender(shared: &Shared<'_>) -> anyhow::Result<()> {
     }
 }
 
-/// A kept-alive connection that speaks just enough HTTP: the generator must not take the server's share of the
-/// machine.
-struct Connection {
-    stream: BufReader<TcpStream>,
-    address: String,
-}
-
-impl Connection {
-    fn open(address: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).with_context(|| format!("cannot reach {address}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        Ok(Self { stream: BufReader::new(stream), address: address.to_owned() })
-    }
-
-    /// Sends a body; false means that the server asks for patience.
-    fn post(&mut self, body: &[u8], events: u64) -> anyhow::Result<bool> {
-        let head = format!(
-            "POST /api/events HTTP/1.1\r\nhost: {}\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
-            self.address,
-            body.len()
-        );
-        let stream = self.stream.get_mut();
-        stream.write_all(head.as_bytes())?;
-        stream.write_all(body)?;
-        let (status, answer) = self.answer()?;
-        match status {
-            200..=299 => {
-                let answer: Value = serde_json::from_slice(&answer)?;
-                anyhow::ensure!(answer["accepted"].as_u64() == Some(events), "not all were taken: {answer}");
-                Ok(true)
-            }
-            429 => Ok(false),
-            other => bail!("the server answered {other}: {}", String::from_utf8_lossy(&answer)),
+/// Sends a body; false means that the server asks for patience.
+fn post(connection: &mut Connection, body: &[u8], events: u64) -> anyhow::Result<bool> {
+    let (status, answer) = connection.post("/api/events", "application/x-ndjson", body)?;
+    match status {
+        200..=299 => {
+            let answer: Value = serde_json::from_slice(&answer)?;
+            anyhow::ensure!(answer["accepted"].as_u64() == Some(events), "not all were taken: {answer}");
+            Ok(true)
         }
-    }
-
-    fn answer(&mut self) -> anyhow::Result<(u16, Vec<u8>)> {
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).context("no answer")?.parse()?;
-        let mut length = None;
-        loop {
-            line.clear();
-            self.stream.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(':') else { break };
-            if name.eq_ignore_ascii_case("content-length") {
-                length = Some(value.trim().parse::<usize>()?);
-            }
-        }
-        let mut body = vec![0; length.context("an answer without a length")?];
-        self.stream.read_exact(&mut body)?;
-        Ok((status, body))
+        429 => Ok(false),
+        other => bail!("the server answered {other}: {}", String::from_utf8_lossy(&answer)),
     }
 }

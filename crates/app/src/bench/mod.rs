@@ -3,7 +3,9 @@
 
 mod bare;
 pub(crate) mod engine;
+mod http;
 mod load;
+mod otlp;
 mod records;
 pub(crate) mod resolve;
 mod server;
@@ -27,10 +29,16 @@ pub(crate) struct Plan {
     pub(crate) curve: bool,
     /// Whether to leave the bare inserts out.
     pub(crate) no_bare: bool,
+    /// Whether to send spans over OTLP instead of events in JSON; without a request size or number of connections,
+    /// those that matter are measured one after another.
+    pub(crate) otlp: bool,
 }
 
 /// Runs the measurement and prints it.
 pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
+    if plan.otlp {
+        return otlp::run(plan);
+    }
     let records = records::load(&plan.data)?;
     print(&format!(
         "{} distinct events of {}, {} on average, repeated under fresh task ids\n",

@@ -18,12 +18,15 @@ pub(crate) struct Args {
     /// Folder with recorded events; a generated sample is sent where there is none
     #[arg(long, value_name = "DIR", env = "UPLIFT_DATA", default_value = DEFAULT_DATA)]
     data: PathBuf,
-    /// Events a request
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=20_000))]
-    request_events: u16,
-    /// Connections that send at the same time
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
-    connections: u8,
+    /// Send spans over OTLP instead of events in JSON
+    #[arg(long)]
+    otlp: bool,
+    /// Events or spans a request [default: 1000; with --otlp 100, then 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=20_000))]
+    request_events: Option<u16>,
+    /// Connections that send at the same time [default: 8; with --otlp 4, then 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    connections: Option<u8>,
     /// Print how the time goes, million by million
     #[arg(long)]
     curve: bool,
@@ -37,8 +40,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     bench::run(&bench::Plan {
         events: args.events,
         data: args.data,
-        request_events: args.request_events.into(),
-        connections: args.connections.into(),
+        request_events: args.request_events.map_or(if args.otlp { 0 } else { 1_000 }, usize::from),
+        connections: args.connections.map_or(if args.otlp { 0 } else { 8 }, usize::from),
+        otlp: args.otlp,
         curve: args.curve,
         no_bare: args.no_bare,
     })?;

@@ -18,7 +18,8 @@ use crate::usage::{DONE, Misuse, PARTLY};
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Events as NDJSON or a JSON array, plain or gzip; - is standard input
+    /// Events as NDJSON or a JSON array, or traces and logs of OpenTelemetry (OTLP) as JSON or protobuf, plain or gzip; - is
+    /// standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The time of events without one, such as 2026-01-31T12:00:00Z [default: now]

@@ -192,6 +192,12 @@ fn detail(look: &api::Args, found: &Value, style: Style) -> String {
         ),
         ("answer", format!("usually {}", text(found, "improvement_type"))),
     ];
+    let gone =
+        items(found, "evidence/events").iter().filter(|event| event["on_record"].as_bool() == Some(false)).count();
+    if gone > 0 {
+        let shown = format!("{gone} of its example events are no longer kept; what they showed is");
+        lines.push(("evidence", shown));
+    }
     if raw(found, "resolution").is_some() {
         lines.push(("closed", text(found, "resolution")));
     }
@@ -241,7 +247,8 @@ fn lookups(look: &api::Args, found: &Value) -> Vec<String> {
     for task in items(found, "evidence/tasks").iter().filter_map(Value::as_str).take(SHOWN_EVIDENCE) {
         commands.extend(command(look, &["tasks", "show", task]));
     }
-    for event in items(found, "evidence/events").iter().take(SHOWN_EVIDENCE) {
+    let there = |event: &&Value| event["on_record"].as_bool() != Some(false);
+    for event in items(found, "evidence/events").iter().filter(there).take(SHOWN_EVIDENCE) {
         if let (Some(trace), Some(id)) = (raw(event, "trace_key"), raw(event, "id")) {
             commands.extend(command(look, &["events", "show", trace, id]));
         }
@@ -272,6 +279,16 @@ mod tests {
         let text = table(&[found()]).render(Style { width: 120, colour: false });
         let line = text.lines().nth(1).unwrap();
         assert_eq!(line, " 3  high     95%  pending  recurring_error  agent/support  get_order fails");
+    }
+
+    #[test]
+    fn evidence_that_is_gone_is_told_and_not_looked_up() {
+        let mut found = found();
+        found["evidence"]["events"][0]["on_record"] = json!(false);
+        let text = detail(&api::Args::default(), &found, Style { width: 120, colour: false });
+        assert!(text.contains("1 of its example events are no longer kept"), "{text}");
+        assert!(!text.contains("uplift events show"), "{text}");
+        assert!(text.contains("per_day  12.5"), "{text}");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use crate::{config, database, serve};
 
 /// What is logged unless `RUST_LOG` says otherwise.
 const LOG_LEVEL: &str = "info";
+/// Stands for no address.
+const NOWHERE: &str = "none";
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -17,6 +19,9 @@ pub(crate) struct Args {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7878")]
     listen: String,
+    /// Another address that takes OpenTelemetry over gRPC, which --listen does too; `none` for none
+    #[arg(long, value_name = "HOST:PORT", env = "UPLIFT_OTLP_GRPC_LISTEN", default_value = "127.0.0.1:4317")]
+    otlp_grpc_listen: String,
     #[command(flatten)]
     settings: config::Args,
     #[arg(
@@ -41,6 +46,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let database = args.database.path()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(args.threads.into()).enable_all().build()?;
-    runtime.block_on(serve::run(&database, &args.listen, settings.policy, &args.allowed_hosts))?;
+    let options = serve::Options {
+        listen: args.listen,
+        otlp_grpc_listen: (args.otlp_grpc_listen != NOWHERE).then_some(args.otlp_grpc_listen),
+        allowed_hosts: args.allowed_hosts,
+    };
+    runtime.block_on(serve::run(&database, &options, settings.policy))?;
     Ok(ExitCode::from(DONE))
 }

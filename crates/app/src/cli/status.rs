@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::show::{ask, counted, facts, items, number, numeric, text, whole};
+use super::show::{ask, counted, facts, items, number, numeric, raw, text, time, whole};
 use crate::api::{self, Endpoint};
 use crate::text::{Style, count, percent, plural, put};
 
@@ -81,6 +81,8 @@ fn show(status: &Value, style: Style) -> String {
         ),
         ("rollback rate", numeric(metrics, "rollback_rate", percent)),
         ("mode", mode(status)),
+        ("database", database(&status["storage"])),
+        ("retention", retention(&status["storage"])),
     ]));
     shown
 }
@@ -92,6 +94,38 @@ fn mode(status: &Value) -> String {
     } else {
         mode
     }
+}
+
+fn database(storage: &Value) -> String {
+    let size = |field: &str| size(whole(storage, field));
+    let mut shown = format!("{}, {} in use, log {}", size("file_bytes"), size("used_bytes"), size("wal_bytes"));
+    if raw(storage, "full_since").is_some() {
+        put!(&mut shown, "; no room to write since {}", time(storage, "full_since"));
+    }
+    shown
+}
+
+fn retention(storage: &Value) -> String {
+    let kept = match raw(storage, "events_since") {
+        Some(_) => format!("raw events that arrived from {} on", time(storage, "events_since")),
+        None => "no raw events".to_owned(),
+    };
+    let gone = (whole(storage, "events_deleted"), whole(storage, "tasks_deleted"));
+    if gone == (0, 0) {
+        return format!("{kept}; nothing deleted so far");
+    }
+    format!(
+        "{kept}; deleted {} and {}, last at {}",
+        plural(gone.0, "raw event", "raw events"),
+        plural(gone.1, "task", "tasks"),
+        time(storage, "last_deleted_at")
+    )
+}
+
+/// Bytes for people.
+fn size(bytes: i64) -> String {
+    let mib = bytes as f64 / f64::from(1 << 20);
+    if mib >= 1_024.0 { format!("{:.1} GiB", mib / 1_024.0) } else { format!("{mib:.1} MiB") }
 }
 
 #[cfg(test)]
@@ -107,7 +141,10 @@ mod tests {
                 {"name": "alerts", "value": 1.0, "effect": -15.0, "explanation": "1 kind of alert holds"}]},
             "counts": {"events": 10652, "tasks": 465, "tasks_succeeded": 275, "tasks_failed": 190, "agents": 1, "tools": 15,
                 "error_groups": 3, "opportunities_pending": 2, "opportunities_in_progress": 0, "improvements_active": 0},
-            "system": {"metrics": {"decided": 0, "rollback_rate": null}}
+            "system": {"metrics": {"decided": 0, "rollback_rate": null}},
+            "storage": {"file_bytes": 1_610_612_736_i64, "used_bytes": 1_048_576, "wal_bytes": 0,
+                "events_since": "2026-01-05T10:00:00Z", "events_deleted": 1_234, "tasks_deleted": 1,
+                "last_deleted_at": "2026-02-05T10:00:00Z", "full_since": "2026-02-06T10:00:00Z"}
         });
         let text = show(&status, Style { width: 100, colour: false });
         for part in [
@@ -116,6 +153,8 @@ mod tests {
             "465: 275 succeeded, 190 failed, 0 without",
             "1 agent, 15 tools",
             "auto, paused",
+            "1.5 GiB, 1.0 MiB in use, log 0.0 MiB; no room to write since 2026-02-06 10:00:00",
+            "from 2026-01-05 10:00:00 on; deleted 1,234 raw events and 1 task, last at 2026-02-05 10:00:00",
         ] {
             assert!(text.contains(part), "{part} is not in:\n{text}");
         }

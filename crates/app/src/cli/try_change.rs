@@ -13,9 +13,9 @@ use uplift_model::trial::Comparison;
 
 use super::apply::stopped;
 use super::block_on;
-use super::improvements::{Actor, standing};
-use super::show::tell;
-use crate::api::{self, Api};
+use super::improvements::{Actor, one, standing};
+use super::show::{tell, text};
+use crate::api::{self, Api, Endpoint};
 use crate::apply::{self, Merged};
 use crate::declare::{name_of, place, shown};
 use crate::files;
@@ -27,10 +27,13 @@ pub(crate) struct Args {
         short,
         long,
         value_name = "FILE",
-        help = "The change in YAML, JSON or TOML: `entity: TYPE/NAME` with `edits` or `configuration`, and, if wanted, \
-                `rationale`; - is standard input"
+        help = "The change in YAML, JSON or TOML: `entity: TYPE/NAME` (not needed with --for) with `edits` or \
+                `configuration`, and, if wanted, `rationale`; - is standard input"
     )]
     file: PathBuf,
+    /// Fill this improvement, which waits for a proposal, instead of beginning another one
+    #[arg(long = "for", value_name = "ID")]
+    fills: Option<i64>,
     /// Compare with the time before instead of a concurrent control: weaker, for where traffic is too little
     #[arg(long)]
     before_after: bool,
@@ -64,7 +67,8 @@ struct Written {
 /// A change to send.
 #[derive(Debug, PartialEq)]
 struct Change {
-    name: EntityName,
+    /// What it changes; none where the file leaves it to the improvement that is filled.
+    name: Option<EntityName>,
     configuration: Option<Configuration>,
     /// Everything else, as the API takes it.
     body: Value,
@@ -72,9 +76,12 @@ struct Change {
 
 /// Puts the change on record.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { file, before_after, actor, look } = args;
+    let Args { file, fills, before_after, actor, look } = args;
     let change = read(&file, before_after, actor.name())?;
-    let answer = block_on(look.writing(async |api| send(api, change).await))?;
+    let answer = block_on(look.writing(async |api| match fills {
+        Some(id) => fill(api, id, change).await,
+        None => begin(api, change).await,
+    }))?;
     tell(&look, &answer, |answer, _| standing(&look, answer))
 }
 
@@ -92,7 +99,9 @@ fn parse(written: Value, before_after: bool, by: Option<String>) -> anyhow::Resu
     if written.edits.is_some() == written.configuration.is_some() {
         bail!("it needs either `edits` or `configuration`");
     }
-    let name = name_of(written.entity, written.entity_type, written.name, written.environment)?;
+    let named = written.entity.is_some() || written.entity_type.is_some() || written.name.is_some();
+    let name =
+        named.then(|| name_of(written.entity, written.entity_type, written.name, written.environment)).transpose()?;
     let comparison = if before_after { Some(Comparison::BeforeAfter) } else { written.comparison };
     let mut body = json!({
         "improvement_type": written.improvement_type, "rationale": written.rationale,
@@ -104,24 +113,47 @@ fn parse(written: Value, before_after: bool, by: Option<String>) -> anyhow::Resu
     Ok(Change { name, configuration: written.configuration, body })
 }
 
-async fn send(api: &Api, mut change: Change) -> anyhow::Result<Value> {
+/// Puts a change on record as an improvement of its own.
+async fn begin(api: &Api, mut change: Change) -> anyhow::Result<Value> {
+    let Some(name) = change.name.take() else { bail!("it needs `entity` as TYPE/NAME, or `entity_type` and `name`") };
+    let body = body(api, &name, change).await?;
+    apply::propose(api, &name, body).await
+}
+
+/// Fills an improvement that waits for a proposal.
+async fn fill(api: &Api, id: i64, mut change: Change) -> anyhow::Result<Value> {
+    let about = whom(&api.get(&one(id)).await?)?;
+    if let Some(name) = change.name.take().filter(|name| *name != about) {
+        bail!("improvement {id} is about {}, and the file about {}", shown(&about), shown(&name));
+    }
+    let body = body(api, &about, change).await?;
+    api.post(&Endpoint::new(["api", "improvements", &id.to_string(), "propose"]), &body).await
+}
+
+/// The entity that an improvement is about.
+fn whom(improvement: &Value) -> anyhow::Result<EntityName> {
+    Ok(EntityName {
+        environment: text(improvement, "environment"),
+        entity_type: text(improvement, "entity_type").parse()?,
+        name: text(improvement, "entity_name"),
+    })
+}
+
+/// What the API takes: a configuration merged with what is in place, or edits as they are.
+async fn body(api: &Api, name: &EntityName, mut change: Change) -> anyhow::Result<Value> {
     if let Some(mine) = &change.configuration {
-        let entity = api.get(&place(&change.name)).await?;
+        let entity = api.get(&place(name)).await?;
         match apply::merged(Some(&entity), mine)? {
             Merged::Changed { merged, .. } => change.body["configuration"] = json!(merged),
-            Merged::Same(_) => {
-                bail!("{} runs this configuration already: there is nothing to try", shown(&change.name))
-            }
+            Merged::Same(_) => bail!("{} runs this configuration already: there is nothing to try", shown(name)),
             Merged::New(_) => bail!(
                 "{} has no configuration yet to try another against: `uplift apply` puts this one in place",
-                shown(&change.name)
+                shown(name)
             ),
-            Merged::Conflicts { conflicts, in_place } => {
-                return Err(stopped(&change.name, &conflicts, &in_place, mine));
-            }
+            Merged::Conflicts { conflicts, in_place } => return Err(stopped(name, &conflicts, &in_place, mine)),
         }
     }
-    apply::propose(api, &change.name, change.body).await
+    Ok(change.body)
 }
 
 #[cfg(test)]
@@ -133,7 +165,7 @@ mod tests {
         let edits = json!([{"edit": "add_context", "name": "faq"}]);
         let change =
             parse(json!({"entity": "agent/x", "edits": edits, "rationale": "r"}), true, Some("ada".into())).unwrap();
-        assert_eq!((change.name.name.as_str(), &change.body["edits"]), ("x", &edits));
+        assert_eq!((change.name.unwrap().name.as_str(), &change.body["edits"]), ("x", &edits));
         assert_eq!((&change.body["comparison"], &change.body["proposer"]), (&json!("before_after"), &json!("ada")));
         let declared = json!({"entity_type": "agent", "name": "x", "configuration": {"model": "m"},
             "improvement_config": {}, "relationships": []});
@@ -142,10 +174,12 @@ mod tests {
             (change.configuration.unwrap().model.as_deref(), &change.body["edits"]),
             (Some("m"), &Value::Null)
         );
+        // Whom it is about, an improvement that it fills can say as well.
+        assert_eq!(parse(json!({"edits": edits}), false, None).unwrap().name, None);
         for (written, expected) in [
             (json!({"entity": "agent/x"}), "either `edits`"),
             (json!({"entity": "agent/x", "edits": [], "configuration": {}}), "either `edits`"),
-            (json!({"edits": []}), "TYPE/NAME"),
+            (json!({"edits": [], "name": "x"}), "TYPE/NAME"),
             (json!({"entity": "agent/x", "edits": [], "speed": 1}), "speed"),
             (json!({"entity": "agent/x", "edits": [], "improvement_type": "magic"}), "improvement_type"),
         ] {

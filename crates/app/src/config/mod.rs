@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use config::{Environment, File, FileFormat};
 use serde_json::Value;
+use uplift_intake::redact::Redactor;
 use uplift_model::Policy;
 
 pub(crate) use show::as_toml;
@@ -92,6 +93,8 @@ fn read(file: Option<&Path>, environment: HashMap<String, String>) -> anyhow::Re
     policy.check().map_err(|error| {
         anyhow::anyhow!("{}: {error}", culprit(error.setting, &variables).unwrap_or_else(|| place.clone()))
     })?;
+    // The model knows no patterns, so it cannot check them.
+    Redactor::new(&policy.content).map_err(|error| anyhow::anyhow!("{place}: {error}"))?;
     Ok(policy)
 }
 
@@ -164,6 +167,12 @@ mod tests {
             ("[engine]\nmode = \"fast\"", &[], ["engine.mode", "fast", "observe"]),
             ("[engine]\nrollback_threshold = 0.2", &[], ["fleet.toml", "engine.rollback_threshold", "from -1 to 0"]),
             ("[engine\n", &[], ["fleet.toml", "TOML", "line 1"]),
+            (
+                "[content]\nmask = ['a+', 'b(']",
+                &[],
+                ["fleet.toml: content.mask, pattern 2", "unclosed", "take it out"],
+            ),
+            ("[content]\ncapture = \"some\"", &[], ["fleet.toml", "content.capture", "truncated"]),
             ("", &[("UPLIFT__ENGINE__MIN_CONFIDENCE_SCORE", "7")], ["UPLIFT__ENGINE__MIN", "from 0 to 1", "7"]),
             ("", &[("UPLIFT__ENGINE__SPEED", "7")], ["UPLIFT__ENGINE__SPEED", "engine.speed", "unknown field"]),
         ] {

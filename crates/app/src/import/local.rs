@@ -12,20 +12,24 @@ use uplift_model::policy::IntakePolicy;
 use uplift_runner::Engine;
 use uplift_web::error::refusal_code;
 
+use super::saved;
 use super::source::Source;
 use super::tally::Teller;
 
 /// Bytes read at once, after unpacking.
-const READ_BYTES: usize = 256 << 10;
+pub(super) const READ_BYTES: usize = 256 << 10;
 /// Chunks decoded ahead of the writer: bounds memory.
 const CHUNKS_AHEAD: usize = 2;
 
 /// Decoded items that go to the writer together.
 #[derive(Debug, Default)]
-struct Chunk {
-    places: Vec<Place>,
-    events: Vec<Event>,
+pub(super) struct Chunk {
+    pub(super) places: Vec<Place>,
+    pub(super) events: Vec<Event>,
     rejections: Vec<Rejection>,
+    /// Spans and records of saved telemetry that could not be taken, and what is to be said of them and others.
+    pub(super) unreadable: u64,
+    pub(super) notes: Vec<String>,
 }
 
 impl Chunk {
@@ -52,7 +56,14 @@ pub(crate) async fn import(
     teller: &mut Teller,
 ) -> anyhow::Result<()> {
     let opened = source.open(teller.progress())?;
-    import_bytes(engine, &source.name(), opened.unpacked(), at, teller).await
+    match opened.otlp {
+        None => import_bytes(engine, &source.name(), opened.unpacked(), at, teller).await,
+        Some(encoding) => {
+            let (bytes, reading) = (opened.unpacked(), engine.clone());
+            let decode = move |chunks: &_| saved::decode(bytes, encoding, &reading, chunks);
+            take(engine, &source.name(), decode, teller).await
+        }
+    }
 }
 
 /// Imports what can be read from `bytes`, unpacked, under a name for people.
@@ -65,8 +76,18 @@ pub(crate) async fn import_bytes(
 ) -> anyhow::Result<()> {
     let context = DecodeContext { received_at: engine.now(), at };
     let limits = engine.policy().intake.clone();
+    take(engine, name, move |chunks| decode(bytes, &limits, context, chunks), teller).await
+}
+
+/// Stores what `decode` hands on from a thread of its own.
+async fn take(
+    engine: &Engine,
+    name: &str,
+    decode: impl FnOnce(&mpsc::Sender<Chunk>) -> std::io::Result<Vec<Warning>> + Send + 'static,
+    teller: &mut Teller,
+) -> anyhow::Result<()> {
     let (chunks, mut decoded) = mpsc::channel(CHUNKS_AHEAD);
-    let reader = tokio::task::spawn_blocking(move || decode(bytes, &limits, context, &chunks));
+    let reader = tokio::task::spawn_blocking(move || decode(&chunks));
     while let Some(chunk) = decoded.recv().await {
         store(engine, name, chunk, teller).await?;
     }
@@ -83,6 +104,10 @@ pub(crate) async fn import_bytes(
 async fn store(engine: &Engine, name: &str, chunk: Chunk, teller: &mut Teller) -> anyhow::Result<()> {
     for rejection in &chunk.rejections {
         teller.rejected(name, rejection);
+    }
+    teller.refused_unseen(chunk.unreadable);
+    for note in &chunk.notes {
+        teller.noted(name, note);
     }
     if chunk.events.is_empty() {
         return Ok(());

@@ -1,7 +1,8 @@
-//! Recorded events in: into a database of our own, or to the server that has it open.
+//! Recorded events and saved telemetry in: into a database of our own, or to the server that has it open.
 
 mod local;
 mod remote;
+mod saved;
 mod source;
 mod summary;
 mod tally;

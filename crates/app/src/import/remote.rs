@@ -10,6 +10,7 @@ use reqwest::Body;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use serde::Deserialize;
 use tokio::sync::mpsc;
+use uplift_intake::otlp::Encoding;
 use uplift_intake::{Place, Warning};
 use uplift_model::Time;
 
@@ -35,6 +36,7 @@ struct Report {
     rejected: Vec<Rejected>,
     rejected_count: u64,
     warnings: Vec<Remark>,
+    notes: Vec<String>,
     detail: Option<String>,
     remedy: Option<String>,
 }
@@ -93,11 +95,13 @@ async fn send(client: &Client, source: &Source, at: Option<Time>, teller: &mut T
     let before = teller.progress().position();
     let opened = source.open(teller.progress())?;
     let gzip = opened.gzip;
-    let path = Endpoint::new(["api", "events"]).with("at", at);
-    let mut request = client
-        .request(Method::POST, &path)?
-        .header(CONTENT_TYPE, "application/x-ndjson")
-        .body(Body::wrap_stream(stream(opened)));
+    let (path, media_type) = match opened.otlp {
+        None => (Endpoint::new(["api", "events"]).with("at", at), "application/x-ndjson"),
+        Some(Encoding::Json) => (Endpoint::new(["api", "events", "otlp"]), "application/json"),
+        Some(Encoding::Protobuf) => (Endpoint::new(["api", "events", "otlp"]), "application/x-protobuf"),
+    };
+    let mut request =
+        client.request(Method::POST, &path)?.header(CONTENT_TYPE, media_type).body(Body::wrap_stream(stream(opened)));
     if gzip {
         request = request.header(CONTENT_ENCODING, "gzip");
     }
@@ -131,6 +135,9 @@ fn note(name: &str, report: Report, teller: &mut Teller) {
         teller.refused(name, place, &rejected.detail, &rejected.code);
     }
     teller.refused_unseen(report.rejected_count.saturating_sub(listed));
+    for text in report.notes {
+        teller.noted(name, &text);
+    }
     for remark in report.warnings {
         teller.warned(name, &Warning { field: remark.field, count: remark.count, detail: remark.detail });
     }

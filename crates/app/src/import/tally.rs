@@ -55,6 +55,12 @@ impl Teller {
         self.tally.refused += count;
     }
 
+    /// Tells what is to be said of saved telemetry.
+    pub(crate) fn noted(&self, source: &str, note: &str) {
+        let text = format!("{source}: {}", crate::text::clean(note));
+        self.progress.suspend(|| eprintln!("{text}"));
+    }
+
     /// Notes what was taken with a remark.
     pub(crate) fn warned(&self, source: &str, warning: &Warning) {
         let text = format!("{source}: {} ({} events)", crate::text::clean(&warning.detail), warning.count);

@@ -194,6 +194,21 @@ fn wishes_pauses_and_settings() {
         let wish = ["trigger", "agent/researcher", "--type", "performance_tuning", "--description", "Faster, please"];
         let triggered = place.run(&wish).exits(0).out;
         assert!(triggered.contains("opportunity 1\n") && triggered.contains("waits for a proposal"), "{triggered}");
+        let shown = place.run(&["opportunities", "show", "1"]).exits(0).out;
+        assert!(shown.contains("performance_tuning"), "{shown}");
+        let change = place.file("fill.yaml", "edits:\n- {edit: set_parameter, name: timeout_ms, value: 3000}\n");
+        assert!(place.run(&["try", "-f", &change]).exits(1).err.contains("TYPE/NAME"));
+        let filled = place.json(&["try", "-f", &change, "--for", "1", "--by", "ada"]);
+        assert_eq!(
+            (&filled["id"], &filled["opportunity_id"], &filled["proposer"]),
+            (&json!(1), &json!(1), &json!("ada"))
+        );
+        assert_eq!(filled["improvement_type"], "performance_tuning");
+        let other = place.file("other.yaml", "entity: agent/other\nedits: [{edit: add_context, name: faq}]\n");
+        let ran = place.run(&["try", "-f", &other, "--for", "1"]).exits(1);
+        assert!(ran.err.contains("about agent/researcher"), "{}", ran.err);
+        let again = place.run(&["try", "-f", &change, "--for", "1"]).exits(1);
+        assert!(again.err.contains("cannot be filled"), "{}", again.err);
         assert!(place.run(&["resume"]).exits(0).out.contains("resumed"));
         assert_eq!(place.json(&["status"])["paused"], false);
         let set = place.run(&["config", "set", "min_confidence_score=0.9", "cooldown_period=2h"]).exits(0).out;

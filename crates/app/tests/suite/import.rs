@@ -342,3 +342,75 @@ fn two_imports_at_once_do_not_mix() {
     assert!(ran.err.contains("4711"), "{}", ran.err);
     assert!(!database.exists());
 }
+
+/// Two agents at work, as a collector writes it: a request a line.
+fn saved_telemetry(secret: &str) -> String {
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let mut lines = String::new();
+    for task in 1..=20 {
+        let span = |number: u32, parent: u32, attributes: serde_json::Value| {
+            let id = |number: u32| if number == 0 { String::new() } else { format!("{:016x}", task * 100 + number) };
+            json!({"traceId": format!("{task:032x}"), "spanId": id(number), "parentSpanId": id(parent), "name": "span",
+                "startTimeUnixNano": "1767607200000000000", "endTimeUnixNano": "1767607201000000000",
+                "attributes": attributes, "status": {"code": 1}})
+        };
+        let agent = [text("gen_ai.operation.name", "invoke_agent"), text("gen_ai.agent.name", "desk")];
+        let call = [
+            text("gen_ai.operation.name", "execute_tool"),
+            text("gen_ai.tool.name", "book"),
+            text("gen_ai.tool.call.arguments", &format!("{{\"key\":\"{secret}\"}}")),
+        ];
+        let mut spans = vec![span(1, 0, json!(agent)), span(2, 1, json!(call)), span(3, 1, json!(call))];
+        if task == 20 {
+            spans.push(json!({"name": "neither trace nor id"}));
+        }
+        let request = json!({"resourceSpans": [{"resource": {}, "scopeSpans": [{"scope": {}, "spans": spans}]}]});
+        lines.extend([request.to_string().as_str(), "\n"]);
+    }
+    lines
+}
+
+fn saved(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> std::path::PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn saved_telemetry_is_taken_into_a_file_and_by_a_server_alike() {
+    let folder = folder();
+    let secret = "sk-abcdefghijklmnopqrstuvwx";
+    let plain = saved(&folder, "traces.json", saved_telemetry(secret).as_bytes());
+    let packed = saved(&folder, "traces.json.gz", &gzip(saved_telemetry(secret).as_bytes()));
+    let (own, served) = (folder.path().join("own.db"), folder.path().join("served.db"));
+    let server = Server::start(&served);
+    for database in [&own, &served] {
+        for (path, accepted, known) in [(&plain, 60, 0), (&packed, 0, 60)] {
+            let arguments = ["import", path.to_str().unwrap(), "--json", "--database", database.to_str().unwrap()];
+            let ran = run(arguments).exits(3);
+            let tally = ran.json();
+            let counts = [&tally["accepted"], &tally["already_known"], &tally["refused"]];
+            assert_eq!(counts, [&json!(accepted), &json!(known), &json!(1)], "{} {}", ran.out, ran.err);
+            assert!(ran.err.contains("traces.json"), "{}", ran.err);
+        }
+        let connection = read(database);
+        assert_eq!(number(&connection, "SELECT count(*) FROM events"), 60);
+        assert_eq!(number(&connection, "SELECT count(*) FROM events WHERE attributes LIKE '%sk-abc%'"), 0);
+        assert_eq!(number(&connection, "SELECT count(*) FROM events WHERE attributes LIKE '%[masked]%'"), 40);
+    }
+    drop(server);
+}
+
+#[test]
+fn saved_telemetry_that_breaks_off_is_told() {
+    let folder = folder();
+    let whole = saved_telemetry("none");
+    let broken = saved(&folder, "broken.json", &whole.as_bytes()[..whole.len() / 2]);
+    let garbage = saved(&folder, "garbage.pb", &[0, 1, 2, 3, 4, 5, 6, 7]);
+    let database = folder.path().join("fleet.db");
+    for (path, part) in [(&broken, "ends within a request"), (&garbage, "neither an export request")] {
+        let ran = run(["import", path.to_str().unwrap(), "--database", database.to_str().unwrap()]).exits(1);
+        assert!(ran.err.contains(part), "{}", ran.err);
+    }
+    assert!(number(&read(&database), "SELECT count(*) FROM events") > 10);
+}

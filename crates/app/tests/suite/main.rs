@@ -8,6 +8,7 @@
 
 mod control;
 mod demo;
+mod full_disk;
 mod http;
 mod import;
 mod kill;

@@ -1,11 +1,12 @@
 //! The server as a process: where it listens, who may write, how it ends, and how soon it sees what is wrong.
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::http::{get, post_events};
+use crate::http::{get, post_events, send};
 use crate::support::{Server, event, folder, number, read, run, uplift, within};
 
 #[test]
@@ -15,6 +16,9 @@ fn other_machines_are_not_let_in() {
     for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let ran = run(["serve", "--listen", listen, "--database", database.to_str().unwrap()]).exits(2);
         assert!(ran.err.contains("tokens") && ran.err.contains("127.0.0.1"), "{}", ran.err);
+        let beside = ["serve", "--listen", "127.0.0.1:0", "--otlp-grpc-listen", listen];
+        let ran = run(beside.into_iter().chain(["--database", database.to_str().unwrap()])).exits(2);
+        assert!(ran.err.contains("tokens"), "{}", ran.err);
     }
     assert!(!database.exists());
 }
@@ -27,6 +31,49 @@ fn a_port_in_use_is_named() {
     let database = folder.path().join("fleet.db");
     let ran = run(["serve", "--listen", &address, "--database", database.to_str().unwrap()]).exits(1);
     assert!(ran.err.contains(&address) && ran.err.contains("in use"), "{}", ran.err);
+}
+
+#[test]
+fn telemetry_has_a_port_of_its_own_unless_that_is_taken() {
+    let folder = folder();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().map(|address| (taken, address.to_string())).unwrap();
+    for (listen, own_port) in [("127.0.0.1:0", true), (taken.1.as_str(), false)] {
+        let mut child = uplift()
+            .args(["serve", "--listen", "127.0.0.1:0", "--otlp-grpc-listen", listen, "--database"])
+            .arg(folder.path().join("fleet.db"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let first = lines.next().unwrap();
+        let all = first.strip_prefix("listening on http://").and_then(|rest| rest.split(',').next()).unwrap();
+        get(all, "/readyz");
+        if own_port {
+            let second = lines.next().unwrap();
+            let own = second.strip_prefix("taking OpenTelemetry over gRPC also on ").unwrap();
+            let refused = send(own, "GET", "/api/events", &[], b"").unwrap();
+            assert_eq!((refused.status, refused.json()["code"].clone()), (404, json!("unknown_route")));
+        }
+        child.kill().unwrap();
+        let said = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+        assert_eq!(said.contains("--otlp-grpc-listen") && said.contains(listen), !own_port, "{said}");
+    }
+}
+
+#[test]
+fn patterns_that_cannot_be_used_are_refused_before_anything_is_stored() {
+    let folder = folder();
+    let (database, config) = (folder.path().join("fleet.db"), folder.path().join("fleet.toml"));
+    std::fs::write(&config, "[content]\nmask = ['fine', 'not(']\n").unwrap();
+    let (database_name, config_name) = (database.to_str().unwrap(), config.to_str().unwrap());
+    let ran =
+        run(["serve", "--listen", "127.0.0.1:0", "--config", config_name, "--database", database_name]).exits(2);
+    for part in ["fleet.toml", "pattern 2", "not(", "unclosed"] {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
+    assert!(!database.exists());
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub fn uplift() -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("UPLIFT")) {
         command.env_remove(name);
     }
+    // Servers of other tests, or of whoever runs them, listen on the default port.
+    command.env("UPLIFT_OTLP_GRPC_LISTEN", "none");
     command.env("RUST_LOG", "warn").stdin(Stdio::null());
     command
 }
@@ -85,7 +87,24 @@ pub struct Server {
 impl Server {
     /// Starts one on a free port and waits until it listens.
     pub fn start(database: &Path) -> Self {
-        let mut child = uplift()
+        Self::start_by(uplift(), database)
+    }
+
+    /// Starts one whose files cannot grow beyond a soft limit, in blocks of 512 or 1,024 bytes, whichever the shell
+    /// counts in. A write beyond it fails, as it would by a quota.
+    pub fn start_limited(database: &Path, blocks: u32) -> Self {
+        let mut shell = Command::new("sh");
+        let script = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, BINARY]).env("RUST_LOG", "warn").stdin(Stdio::null());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("UPLIFT")) {
+            shell.env_remove(name);
+        }
+        shell.env("UPLIFT_OTLP_GRPC_LISTEN", "none");
+        Self::start_by(shell, database)
+    }
+
+    fn start_by(mut command: Command, database: &Path) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--database"])
             .arg(database)
             .stdout(Stdio::piped())

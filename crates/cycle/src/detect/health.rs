@@ -28,6 +28,8 @@ pub struct HealthInput {
     pub backlog_alert: i64,
     /// The alerts that are active.
     pub alerts: Vec<AlertFinding>,
+    /// Commits that were refused since there is no room to write; none while there is.
+    pub full_disk: Option<u64>,
 }
 
 /// One part of a score.
@@ -55,7 +57,7 @@ pub struct Health {
 }
 
 /// Judges health. The score starts at 70; kept improvements and their effect, rollbacks, the trend of success and of
-/// durations, the backlog and alerts move it. `needs_attention` while any alert is active or under 40 points, `fair`
+/// durations, the backlog and alerts move it. `needs_attention` while any alert is active, the disk is full, or under 40 points, `fair`
 /// under 60, `good` under 80, else `excellent`, which also takes a kept improvement: without one nothing shows that
 /// improvements work.
 pub fn assess(input: &HealthInput) -> Health {
@@ -64,9 +66,10 @@ pub fn assess(input: &HealthInput) -> Health {
     trends(input, &mut factors);
     backlog(input, &mut factors);
     alerts(input, &mut factors);
+    disk(input, &mut factors);
     let sum: f64 = factors.iter().map(|factor| factor.effect).sum();
     let score = (START + sum).clamp(0.0, 100.0);
-    let status = if !input.alerts.is_empty() || score < 40.0 {
+    let status = if !input.alerts.is_empty() || input.full_disk.is_some() || score < 40.0 {
         HealthStatus::NeedsAttention
     } else if score < 60.0 {
         HealthStatus::Fair
@@ -137,6 +140,18 @@ fn backlog(input: &HealthInput, factors: &mut Vec<Factor>) {
     });
 }
 
+/// 30 points off while nothing can be written: events are refused, and nothing is decided.
+fn disk(input: &HealthInput, factors: &mut Vec<Factor>) {
+    if let Some(refused) = input.full_disk {
+        factors.push(Factor {
+            name: "disk_full",
+            value: refused as f64,
+            effect: -30.0,
+            explanation: format!("no room left to write the database: {refused} commits were refused so far"),
+        });
+    }
+}
+
 /// 10 points off for each kind of active alert.
 fn alerts(input: &HealthInput, factors: &mut Vec<Factor>) {
     for kind in AlertKind::ALL {
@@ -172,6 +187,7 @@ mod tests {
             pending_opportunities: 0,
             backlog_alert: 50,
             alerts: Vec::new(),
+            full_disk: None,
         }
     }
 
@@ -193,6 +209,7 @@ mod tests {
             (HealthInput { kept: 3, rolled_back: 5, pending_opportunities: 45, ..input() }, HealthStatus::Fair),
             (HealthInput { rolled_back: 20, success_change: Some(-0.3), ..input() }, HealthStatus::NeedsAttention),
             (HealthInput { kept: 12, alerts: vec![alert], ..input() }, HealthStatus::NeedsAttention),
+            (HealthInput { kept: 12, full_disk: Some(3), ..input() }, HealthStatus::NeedsAttention),
         ] {
             let health = assess(&input);
             assert_eq!(health.status, status, "{health:?}");

@@ -33,6 +33,9 @@ fn check_process(input: &Input<'_>, process: &ProcessTemplate, candidate: &Confi
     if !input.edits().iter().any(|edit| matches!(edit, Edit::AttachProcess { name } if *name == process.name)) {
         return Err(format!("process `{name}` comes with it, and no edit attaches it"));
     }
+    if input.taken_processes.contains(&process.name) {
+        return Err(format!("the name of process `{name}` is taken by another process: it needs a name of its own"));
+    }
     let steps = process.steps.len();
     if !(1..=MAX_PROCESS_STEPS).contains(&steps) {
         return Err(format!("process `{name}` has {steps} steps; from 1 to {MAX_PROCESS_STEPS} are allowed"));

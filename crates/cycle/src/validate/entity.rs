@@ -9,6 +9,18 @@ pub const MIN_KNOWN_TASKS: u64 = 20;
 /// Share of its success rate that an entity may lose before a comparison would measure an incident.
 const MOST_LOST: f64 = 0.5;
 
+/// Whether an entity has lost so much of its success that a comparison now would measure the incident. Says no where too
+/// little is known.
+pub fn is_ill(recent: Tasks, before: Tasks) -> bool {
+    recent.known >= MIN_KNOWN_TASKS
+        && before.known >= MIN_KNOWN_TASKS
+        && success_rate(recent) < (1.0 - MOST_LOST) * success_rate(before)
+}
+
+fn success_rate(tasks: Tasks) -> f64 {
+    tasks.succeeded.min(tasks.known) as f64 / tasks.known as f64
+}
+
 pub(super) fn not_paused(input: &Input<'_>) -> Ruling {
     if input.paused {
         Ruling::waits("trials are paused: `uplift resume` lets them start again")
@@ -37,14 +49,13 @@ pub(super) fn health(input: &Input<'_>) -> Ruling {
             recent.known, before.known
         ));
     }
-    let rate = |tasks: Tasks| tasks.succeeded.min(tasks.known) as f64 / tasks.known as f64;
     let numbers = format!(
         "{} of {} known tasks succeeded in the last 24 h, {} in the week before",
-        words::percent(rate(recent)),
+        words::percent(success_rate(recent)),
         recent.known,
-        words::percent(rate(before))
+        words::percent(success_rate(before))
     );
-    if rate(recent) < (1.0 - MOST_LOST) * rate(before) {
+    if is_ill(recent, before) {
         Ruling::waits(format!("{numbers}: a comparison now would measure the incident"))
     } else {
         Ruling::passed(numbers)

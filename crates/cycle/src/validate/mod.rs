@@ -26,7 +26,8 @@ use uplift_model::revision::Revision;
 use uplift_model::{Entity, Opportunity, Policy, Time};
 
 pub use edits::MAX_PROCESS_STEPS;
-pub use entity::MIN_KNOWN_TASKS;
+pub use entity::{MIN_KNOWN_TASKS, is_ill};
+pub use queue::{is_full, is_unwell, rests_until};
 
 /// The environment of the agents that come with Uplift: the optimizer, planning and recovery agents.
 pub const BUILT_IN_ENVIRONMENT: &str = "uplift";
@@ -107,6 +108,9 @@ pub struct Input<'a> {
     pub known_tools: &'a BTreeSet<String>,
     /// Tools that the entity is known to use, whatever its configuration says.
     pub tools_in_use: &'a BTreeSet<String>,
+    /// Names of processes that come with the improvement and that others have: a process with other steps, or one that is
+    /// out of use.
+    pub taken_processes: &'a BTreeSet<String>,
 }
 
 /// What validation found.

@@ -44,6 +44,7 @@ struct World {
     preflight: Option<Preflight>,
     known_tools: BTreeSet<String>,
     tools_in_use: BTreeSet<String>,
+    taken_processes: BTreeSet<String>,
 }
 
 fn now() -> Time {
@@ -173,6 +174,7 @@ fn good() -> World {
         preflight: Some(preflight(900.0, true)),
         known_tools: BTreeSet::new(),
         tools_in_use: BTreeSet::new(),
+        taken_processes: BTreeSet::new(),
     }
 }
 
@@ -201,6 +203,7 @@ fn look(world: &World) -> Validation {
         preflight: world.preflight.as_ref(),
         known_tools: &world.known_tools,
         tools_in_use: &world.tools_in_use,
+        taken_processes: &world.taken_processes,
     })
 }
 
@@ -379,6 +382,28 @@ const EDITS: &[Row] = &[
     ("a step it has not", |w| process(w, "p", &["rm"]), C::EditsApply, Refused, "calls `rm`", "refused"),
     ("no steps", |w| process(w, "p", &[]), C::EditsApply, Refused, "has 0 steps", "refused"),
     ("too many steps", |w| process(w, "p", &["search"; 21]), C::EditsApply, Refused, "has 21 steps", "refused"),
+    (
+        "a process whose name another one has",
+        |w| {
+            process(w, "p", &["search"]);
+            w.taken_processes.insert("p".to_owned());
+        },
+        C::EditsApply,
+        Refused,
+        "name of process `p` is taken",
+        "refused",
+    ),
+    (
+        "a name that nobody needs",
+        |w| {
+            process(w, "p", &["search"]);
+            w.taken_processes.insert("q".to_owned());
+        },
+        C::EditsApply,
+        Passed,
+        "1 edit",
+        "accepted",
+    ),
     (
         "a process nobody attaches",
         |w| process(w, "q", &["search"]),

@@ -1,41 +1,28 @@
 //! Opportunities become improvements.
 
-use std::collections::BTreeSet;
-
 use uplift_model::Opportunity;
 use uplift_model::improvement::{ImprovementStatus, Proposal, ProposalSource};
 use uplift_model::opportunity::OpportunityKind;
-use uplift_model::policy::Mode;
 use uplift_model::process::Lease;
 use uplift_model::trial::Comparison;
+use uplift_store::rows::ClaimTerms;
 use uplift_store::writes::NewImprovement;
 use uplift_store::{StoreError, StoreResult, Write};
 
 use super::{Report, commit};
 use crate::engine::Engine;
-use crate::{load, proposing};
+use crate::proposing;
 
 /// How long an opportunity rests that nothing could be proposed for because something failed.
 const REST_US: i64 = 300_000_000;
-/// Opportunities looked at for those that may be claimed: those whose entities want to be left alone are passed over.
-const LOOKED_AT: u32 = 200;
 
 /// Claims as many opportunities as a tick may and writes the best proposal for each.
 pub(super) async fn claim(engine: &Engine, lease: &Lease, report: &mut Report) -> StoreResult<()> {
     let _alone = engine.claims().await;
     let policy = engine.policy();
-    let mut room = policy.engine.improvement_batch_size;
-    let mut occupied = BTreeSet::new();
-    for opportunity in engine.store().claimable(engine.now(), LOOKED_AT).await? {
-        if room == 0 {
-            break;
-        }
-        let entity = opportunity.finding.entity;
-        if occupied.contains(&entity) || !is_wanted(engine, &opportunity).await? {
-            continue;
-        }
-        occupied.insert(entity);
-        room -= 1;
+    let usual = ClaimTerms { mode: policy.engine.mode, min_confidence: policy.engine.min_confidence_score };
+    let room = policy.engine.improvement_batch_size;
+    for opportunity in engine.store().wanted(engine.now(), usual, room).await? {
         match work_on(engine, lease, &opportunity).await {
             Ok(true) => report.claimed += 1,
             // Nobody could fill it, or it was closed or claimed by somebody in the meantime.
@@ -52,15 +39,6 @@ pub(super) async fn claim(engine: &Engine, lease: &Lease, report: &mut Report) -
         }
     }
     Ok(())
-}
-
-/// Whether anything is to be done about it by itself: the mode asks for more than reports, and it is sure enough.
-async fn is_wanted(engine: &Engine, opportunity: &Opportunity) -> StoreResult<bool> {
-    let policy = engine.policy();
-    let entity = load::entity(engine, opportunity.finding.entity).await?;
-    let mode = entity.improvement_config.mode_for(ProposalSource::Rule, &policy.engine);
-    let sure_enough = opportunity.finding.confidence >= entity.improvement_config.min_confidence(&policy.engine);
-    Ok(mode > Mode::Observe && sure_enough)
 }
 
 /// Writes the best proposal, or a place for one. True where the opportunity was claimed.

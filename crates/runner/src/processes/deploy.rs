@@ -2,20 +2,21 @@
 
 use uplift_cycle::trial::ramp;
 use uplift_cycle::validate::Outcome;
-use uplift_model::entity::{Entity, EntityName, EntityType};
+use uplift_model::entity::Entity;
 use uplift_model::event::EventKind;
 use uplift_model::improvement::{Improvement, ImprovementStatus};
 use uplift_model::policy::trial::TrialPolicy;
 use uplift_model::process::{IMPROVEMENT_MONITORING_PROCESS, Lease, ProcessInstance};
-use uplift_model::revision::{Configuration, Revision};
+use uplift_model::revision::Revision;
 use uplift_model::trial::{Comparison, ShareStage, Trial, TrialKind};
 use uplift_model::{Policy, Time};
+use uplift_store::StoreResult;
 use uplift_store::writes::{ImprovementChange, NewTrial, Write};
-use uplift_store::{StoreError, StoreResult};
 
 use super::improve::{DONE, VALIDATE};
 use super::watching::{TESTING, first_look};
 use super::{Report, commit, commit_with, outbox, step, subject};
+use crate::attached;
 use crate::engine::Engine;
 use crate::validating::{self, Loaded};
 
@@ -37,7 +38,7 @@ pub(super) async fn deploy(
         _ => return look_again(engine, lease, instance, improvement).await,
     };
     let Some(base) = &loaded.base else { return look_again(engine, lease, instance, improvement).await };
-    let mut writes = declare_processes(engine, &loaded.entity, improvement).await?;
+    let mut writes = attached::declared(engine, &loaded.entity, improvement).await?;
     let trial = declare(engine, improvement, &loaded);
     let wake_at = first_look(&trial);
     let new = NewTrial {
@@ -100,27 +101,6 @@ async fn look_again(
         step(instance, VALIDATE, Some(engine.now()), Some("circumstances changed since validation".to_owned())),
     ];
     commit(engine, lease, writes).await.map(drop)
-}
-
-/// Declares the processes that come with the improvement; the writes that give them their steps.
-async fn declare_processes(engine: &Engine, entity: &Entity, improvement: &Improvement) -> StoreResult<Vec<Write>> {
-    let mut writes = Vec::new();
-    for template in &improvement.proposal.processes {
-        let name = EntityName {
-            environment: entity.environment.clone(),
-            entity_type: EntityType::Process,
-            name: template.name.clone(),
-        };
-        let config = engine.policy().entity.clone();
-        let receipt = engine.commit(vec![Write::DeclareEntity { name, config }]).await?;
-        let Some(key) = receipt.entities.first().copied() else { continue };
-        let mut configuration = Configuration::default();
-        configuration.extra.insert("steps".to_owned(), serde_json::json!(template.steps));
-        let revision =
-            Revision::seal(configuration).map_err(|error| StoreError::Invalid { reason: error.to_string() })?;
-        writes.push(Write::PointRevision { entity: key, revision: Box::new(revision) });
-    }
-    Ok(writes)
 }
 
 /// What a trial of this entity obeys.

@@ -12,6 +12,7 @@ use uplift_store::rows::ImprovementFilter;
 use uplift_store::writes::{ImprovementChange, Write};
 use uplift_store::{PageRequest, StoreResult};
 
+use super::queue::Queue;
 use super::{Report, commit, commit_with, deploy, improvement_of, outbox, step};
 use crate::engine::Engine;
 use crate::validating::{self, Loaded};
@@ -24,7 +25,7 @@ pub(crate) const DEPLOY: &str = "deploy";
 pub(crate) const DONE: &str = "done";
 
 /// How long an improvement that waits for its turn waits before it is looked at again, at the most.
-const LOOK_AGAIN_US: i64 = 60_000_000;
+pub(super) const LOOK_AGAIN_US: i64 = 60_000_000;
 /// How long one that waits for a person waits before it is looked at again: approval wakes it at once.
 const ASK_AGAIN_US: i64 = MICROS_PER_DAY;
 /// Rest of an opportunity after a refusal; doubled with every further one.
@@ -36,11 +37,15 @@ pub(super) async fn step_one(
     engine: &Engine,
     lease: &Lease,
     instance: &ProcessInstance,
+    queue: &mut Queue,
     report: &mut Report,
 ) -> StoreResult<()> {
     let improvement = engine.store().improvement(improvement_of(instance)?).await?;
     match improvement.status {
         ImprovementStatus::Proposed | ImprovementStatus::AwaitingApproval | ImprovementStatus::Queued => {
+            if !queue.has_turn(engine, instance, &improvement, report).await? {
+                return Ok(());
+            }
             validate(engine, lease, instance, &improvement, report).await
         }
         ImprovementStatus::Validated => deploy::deploy(engine, lease, instance, &improvement, report).await,

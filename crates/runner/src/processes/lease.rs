@@ -17,6 +17,13 @@ pub(crate) struct Held {
     renew_at_us: i64,
 }
 
+impl Held {
+    /// The lease itself.
+    pub(crate) fn into_lease(self) -> Lease {
+        self.lease
+    }
+}
+
 /// The lease, claimed or renewed where that is due; none while another node holds it.
 pub(super) async fn hold(engine: &Engine) -> StoreResult<Option<Lease>> {
     let now_us = engine.now().micros();

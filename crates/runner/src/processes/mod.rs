@@ -5,7 +5,7 @@
 //! commit, and nothing happens twice.
 //!
 //! In reading order: `claim` (opportunities become improvements), `improve` (`ImprovementProcess`: validate, deploy),
-//! `deploy` (the trial begins), `watching` (`ImprovementMonitoringProcess`: look, decide), `ending` (what follows a
+//! `queue` (whose turn it may be), `deploy` (the trial begins), `watching` (`ImprovementMonitoringProcess`: look, decide), `ending` (what follows a
 //! decision), `outbox`, `lease`.
 
 pub(crate) mod claim;
@@ -14,6 +14,7 @@ pub(crate) mod ending;
 pub(crate) mod improve;
 pub(crate) mod lease;
 pub(crate) mod outbox;
+pub(crate) mod queue;
 pub(crate) mod watching;
 
 use std::time::Duration;
@@ -27,6 +28,8 @@ use crate::engine::Engine;
 
 /// How often to look for what is due.
 const TICK: Duration = Duration::from_millis(250);
+/// How long to wait where nothing can be written.
+const FULL_DISK: Duration = Duration::from_secs(1);
 /// Instances stepped before the next ones are read.
 const BATCH: u32 = 200;
 /// Rounds of one tick: a chain of steps that are all due at once is shorter.
@@ -70,12 +73,13 @@ pub async fn tick(engine: &Engine) -> StoreResult<Report> {
     // Another process may have turned the kill switch.
     engine.read_switch().await?;
     claim::claim(engine, &lease, &mut report).await?;
+    let mut queue = queue::Queue::default();
     for _ in 0..ROUNDS {
         let due = engine.store().due_processes(engine.now(), BATCH).await?;
         if due.is_empty() {
             break;
         }
-        step_all(engine, &lease, due, &mut report).await?;
+        step_all(engine, &lease, due, &mut queue, &mut report).await?;
     }
     outbox::carry_out(engine, &lease, &mut report).await?;
     Ok(report)
@@ -92,6 +96,8 @@ pub async fn run(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool>) {
         match tick(&engine).await {
             Ok(_) => {}
             Err(StoreError::Closed) => return,
+            // Said once, where it is noted.
+            Err(StoreError::DiskFull { .. }) => tokio::time::sleep(FULL_DISK).await,
             Err(error) => {
                 tracing::warn!(%error, "improvements could not go on; it is tried again");
                 tokio::time::sleep(TICK).await;
@@ -121,16 +127,23 @@ pub async fn keep_up(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool
     }
 }
 
-async fn step_all(engine: &Engine, lease: &Lease, due: Vec<ProcessInstance>, report: &mut Report) -> StoreResult<()> {
+async fn step_all(
+    engine: &Engine,
+    lease: &Lease,
+    due: Vec<ProcessInstance>,
+    queue: &mut queue::Queue,
+    report: &mut Report,
+) -> StoreResult<()> {
     let (monitoring, others): (Vec<_>, Vec<_>) =
         due.into_iter().partition(|instance| instance.name == IMPROVEMENT_MONITORING_PROCESS);
     for instance in others {
         let result = match instance.name.as_str() {
-            IMPROVEMENT_PROCESS => improve::step_one(engine, lease, &instance, report).await,
+            IMPROVEMENT_PROCESS => improve::step_one(engine, lease, &instance, queue, report).await,
             other => Err(StoreError::Invalid { reason: format!("nobody here knows how to run `{other}`") }),
         };
         settle(engine, lease, &instance, result, report).await?;
     }
+    queue.save(engine, lease).await?;
     watching::step_all(engine, lease, monitoring, report).await
 }
 

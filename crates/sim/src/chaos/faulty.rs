@@ -19,10 +19,10 @@ use uplift_model::task::Task;
 use uplift_model::trial::{AssignmentUnit, TrialRecord, UnitRecord};
 use uplift_model::{Hour, Time};
 use uplift_store::rows::{
-    AnalyticsRow, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend, EntityWindowRows,
-    ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow, Mark, MetricsRow,
-    OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RevisionSince, ServedRow, SystemStatusRow,
-    TaskFilter, TrialFilter, UnitBatch,
+    AnalyticsRow, ClaimTerms, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend,
+    EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow,
+    Mark, MetricsRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RevisionSince, ServedRow,
+    StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
 };
 use uplift_store::sqlite::SqliteStore;
 use uplift_store::{
@@ -220,6 +220,7 @@ reads! {
         fn opportunities(filter: OpportunityFilter, page: PageRequest) -> Paged<Opportunity>;
         fn opportunity(id: i64) -> Opportunity;
         fn claimable(now: Time, limit: u32) -> Vec<Opportunity>;
+        fn wanted(now: Time, usual: ClaimTerms, limit: u32) -> Vec<Opportunity>;
         fn completed(entity: EntityKey, kind: OpportunityKind, fingerprint: String) -> Option<Opportunity>;
     }
     DetectionReads {
@@ -272,6 +273,7 @@ reads! {
         fn config_seq() -> i64;
         fn counts() -> Counts;
         fn metrics() -> MetricsRow;
+        fn storage() -> StorageRow;
         fn system_status() -> SystemStatusRow;
         fn alerts(active_only: bool, page: PageRequest) -> Paged<Alert>;
         fn setting(name: String) -> Option<Value>;

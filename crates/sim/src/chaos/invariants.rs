@@ -75,7 +75,8 @@ pub const INVARIANTS: [Invariant; 20] = [
     },
     Invariant {
         id: "I4",
-        says: "After a rollback the entity runs the trial's base, byte for byte; revisions never change.",
+        says: "After a rollback the entity runs the trial's base, byte for byte, or what came since without the change; \
+               revisions never change.",
         check: decisions::rollback_is_exact,
     },
     Invariant {

@@ -98,6 +98,7 @@ impl Ledger {
         entries.0 += 1;
         let mut improvements = receipt.improvements.iter().copied();
         let mut trials = receipt.trials.iter().copied();
+        let mut entities = receipt.entities.iter().copied();
         let of_writes = commit.writes.iter().filter_map(|write| {
             Some(match write {
                 Write::PutImprovement(new) => {
@@ -111,6 +112,13 @@ impl Ledger {
                 Write::RecordHistory(entry) => Fact::Recorded(entry.clone()),
                 Write::PointRevision { entity, revision } => {
                     Fact::Pointed { entity: *entity, revision: revision.id().clone() }
+                }
+                Write::DeclareRunning { revision, .. } => {
+                    Fact::Pointed { entity: entities.next()?, revision: revision.id().clone() }
+                }
+                Write::DeclareEntity { .. } => {
+                    entities.next();
+                    return None;
                 }
                 Write::SetSetting { name, value } => Fact::Set { name: name.clone(), value: value.clone() },
                 Write::ClaimLease { .. } => Fact::Claimed(receipt.lease.clone()?),

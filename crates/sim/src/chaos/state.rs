@@ -84,6 +84,8 @@ impl State {
         };
         state.improvements.sort_by_key(|improvement| improvement.id);
         state.trials.sort_by_key(|record| record.id);
+        // Listed with the latest first, also among those of one moment.
+        state.history.reverse();
         state.history.sort_by_key(|row| (row.improvement_id, row.decided_at));
         state.opportunities.sort_by_key(|opportunity| opportunity.id);
         for improvement in &state.improvements {

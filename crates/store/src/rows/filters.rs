@@ -5,6 +5,7 @@ use uplift_model::entity::{EntityKey, EntityState, EntityType};
 use uplift_model::event::{EventKind, Outcome};
 use uplift_model::improvement::ImprovementStatus;
 use uplift_model::opportunity::{ImpactLevel, OpportunityKind, OpportunitySource, OpportunityStatus};
+use uplift_model::policy::Mode;
 
 /// Which entity: by key, or by name within an environment (or in the only environment that has it).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,15 @@ pub struct OpportunityFilter {
     pub impact: Option<ImpactLevel>,
     /// Only in this environment.
     pub environment: Option<String>,
+}
+
+/// When an opportunity is worked on by itself, for entities that say nothing of their own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClaimTerms {
+    /// How much happens without a person.
+    pub mode: Mode,
+    /// Least confidence, from 0 to 1.
+    pub min_confidence: f64,
 }
 
 /// Which improvements.

@@ -4,17 +4,19 @@
 //! drops them.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::Hash;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
-use uplift_model::Time;
 use uplift_model::entity::{EntityKey, EntityName, EntityType};
 use uplift_model::fingerprint::{ErrorTemplate, Fingerprint};
 use uplift_model::policy::ImprovementConfig;
 use uplift_model::trial::AssignmentUnit;
+use uplift_model::{Hour, Time};
 
+use super::arrivals::{self, Arrivals};
+use super::cache::Cache;
 use super::fault::{Fault, corrupt};
+use super::spans::Lately;
 use crate::writes::IntakeBatch;
 
 /// A trace's address: a hash of its environment and key.
@@ -27,35 +29,6 @@ pub(crate) fn trace_hash(environment: &str, key: &str) -> TraceHash {
     let mut first = [0; 16];
     first.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     first
-}
-
-/// A map that forgets: when the young half is full, the old half goes.
-struct Cache<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
-    half: usize,
-}
-
-impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
-    fn of(capacity: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half: capacity / 2 }
-    }
-
-    fn get(&mut self, key: &K) -> Option<V> {
-        if let Some(value) = self.young.get(key) {
-            return Some(value.clone());
-        }
-        let (key, value) = self.old.remove_entry(key)?;
-        self.put(key, value.clone());
-        Some(value)
-    }
-
-    fn put(&mut self, key: K, value: V) {
-        if self.young.len() >= self.half {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key, value);
-    }
 }
 
 /// An entity as the intake needs it.
@@ -80,14 +53,18 @@ pub(super) struct Dictionary {
     last_entity: Option<(EntityName, Arc<KnownEntity>)>,
     last_trace: Option<(String, String, i64)>,
     traces: Cache<TraceHash, i64>,
-    attributes: Cache<TraceHash, i64>,
+    /// Numbers of attributes, with the hour in which they were last noted as used.
+    attributes: Cache<TraceHash, (i64, i64)>,
     errors: Cache<Fingerprint, i64>,
     ties: HashSet<(EntityKey, i64)>,
+    /// What is known of the spans of traces that some came in for lately.
+    pub(super) spans: Lately,
     /// Where events that know only their task belong: none while no task was ever linked to a trace.
     links: Option<Cache<TraceHash, Option<(i64, String)>>>,
     links_looked_up: bool,
     next_body: Option<i64>,
     next_attributes: Option<i64>,
+    arrivals: Option<Arrivals>,
     /// Running trials by entity: none where they have not been looked up.
     trials: Option<Arc<HashMap<EntityKey, RunningTrial>>>,
     /// The last number that a change of a unit got.
@@ -106,10 +83,12 @@ impl Default for Dictionary {
             attributes: Cache::of(4_000),
             errors: Cache::of(20_000),
             ties: HashSet::new(),
+            spans: Lately::default(),
             links: None,
             links_looked_up: false,
             next_body: None,
             next_attributes: None,
+            arrivals: None,
             trials: None,
             unit_seq: None,
             clock_us: None,
@@ -264,6 +243,20 @@ impl Dictionary {
         Ok(found)
     }
 
+    /// The number of a trace, written if need be, and whether it was.
+    pub(super) fn trace_or_new(
+        &mut self,
+        connection: &Connection,
+        environment: &str,
+        key: &str,
+    ) -> Result<(i64, bool), Fault> {
+        if let Some(number) = self.find_trace(connection, environment, key)? {
+            self.note_arrival(connection, number)?;
+            return Ok((number, false));
+        }
+        Ok((self.trace(connection, environment, key)?, true))
+    }
+
     /// The number of a trace, written if need be.
     pub(super) fn trace(&mut self, connection: &Connection, environment: &str, key: &str) -> Result<i64, Fault> {
         let last = self.last_trace.as_ref().filter(|(place, name, _)| name == key && place == environment);
@@ -271,6 +264,7 @@ impl Dictionary {
             return Ok(*number);
         }
         let number = self.trace_anew(connection, environment, key)?;
+        self.note_arrival(connection, number)?;
         self.last_trace = Some((environment.to_owned(), key.to_owned(), number));
         Ok(number)
     }
@@ -285,6 +279,52 @@ impl Dictionary {
             .insert((&hash[..], key, environment))?;
         self.traces.put(hash, number);
         Ok(number)
+    }
+
+    /// Says when what comes in now was received: to be called before anything else of a batch.
+    pub(super) fn begin_arrivals(&mut self, connection: &Connection, received: Hour) -> Result<(), Fault> {
+        let before = self.arrivals.take();
+        let hour = before.as_ref().map(Arrivals::hour);
+        let arrivals = Arrivals::at(connection, before, received, self.next_attributes)?;
+        if hour != Some(arrivals.hour()) {
+            // So that what comes in for it is noted in this hour, too.
+            self.last_trace = None;
+        }
+        self.arrivals = Some(arrivals);
+        Ok(())
+    }
+
+    fn note_arrival(&mut self, connection: &Connection, trace_no: i64) -> Result<(), Fault> {
+        match &mut self.arrivals {
+            Some(arrivals) => arrivals.trace(connection, trace_no),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the hour of arrivals that is under way.
+    pub(super) fn end_arrivals(&mut self, connection: &Connection) -> Result<(), Fault> {
+        self.arrivals = None;
+        arrivals::close(connection, self.next_attributes)
+    }
+
+    /// Forgets attributes that were last used before an hour: they may be gone.
+    pub(super) fn forget_attributes(&mut self, before: i64) {
+        self.attributes.retain(|(_, hour)| *hour >= before);
+    }
+
+    /// Forgets the spans that wait for others: some of them are gone.
+    pub(super) fn forget_spans(&mut self) {
+        self.spans = Lately::default();
+    }
+
+    /// Forgets traces that are gone.
+    pub(super) fn forget_traces(&mut self, gone: &HashSet<i64>) {
+        self.last_trace = None;
+        self.traces.retain(|number| !gone.contains(number));
+        if let Some(links) = &mut self.links {
+            links.retain(|home| home.as_ref().is_none_or(|(trace_no, _)| !gone.contains(trace_no)));
+        }
+        self.forget_spans();
     }
 
     /// Where a task is at home that is named without its trace: its trace, and its name there.
@@ -377,7 +417,12 @@ impl Dictionary {
     /// is not stored again.
     pub(super) fn attributes(&mut self, connection: &Connection, attributes: &str) -> Result<i64, Fault> {
         let hash = trace_hash("", attributes);
-        if let Some(number) = self.attributes.get(&hash) {
+        let now = self.arrivals.as_ref().map_or(0, Arrivals::hour);
+        if let Some((number, hour)) = self.attributes.get(&hash) {
+            if hour < now {
+                arrivals::used(connection, number, now)?;
+                self.attributes.put(hash, (number, now));
+            }
             return Ok(number);
         }
         let number = match self.next_attributes {
@@ -392,7 +437,7 @@ impl Dictionary {
         connection
             .prepare_cached("INSERT INTO attribute_sets (attributes_no, attributes) VALUES (?1, ?2)")?
             .execute((number, attributes))?;
-        self.attributes.put(hash, number);
+        self.attributes.put(hash, (number, now));
         Ok(number)
     }
 

@@ -1,27 +1,19 @@
 //! Events in: stored once, folded into tasks and rollups, all in the writer's transaction.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use rusqlite::types::ToSqlOutput;
-use rusqlite::{CachedStatement, Connection, ToSql};
-use uplift_model::entity::{EntityKey, check_name};
+use rusqlite::{Connection, OptionalExtension};
+use uplift_model::entity::check_name;
 use uplift_model::event::{EntityRef, Event, PreparedEvent};
-use uplift_model::rollup::OperationDelta;
 use uplift_model::task::{OutcomeRule, TaskDelta};
-use uplift_model::{EntityType, Hour};
 
 use super::dictionary::{Dictionary, KnownEntity};
-use super::fault::{Fault, corrupt};
+use super::event_row::{self, Address};
+use super::fault::Fault;
+use super::sums::{Share, Sums};
 use super::task_row::{self, TaskFold};
-use super::units;
+use super::{spans, units};
 use crate::writes::{IntakeBatch, IntakeReceipt, Refusal, RefusalReason};
-
-const INSERT: &str = "INSERT INTO event_rows (trace_no, id, ts, kind, entity_type, entity_id, task, tool, outcome,
-    duration_ms, tokens_in, tokens_out, tokens_cached, cost_usd, error_type, error_no, span_id, source, clock,
-    call_hash, body_no, attributes_no, exposures, digest)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
-        ?24) ON CONFLICT DO NOTHING";
 
 /// An event with its place in the batch and what it was resolved to.
 struct Placed<'b> {
@@ -31,25 +23,13 @@ struct Placed<'b> {
     entity: Arc<KnownEntity>,
 }
 
-/// What the new events of a batch add up to. Sorted maps: the trees are then written in key order.
-#[derive(Default)]
-struct Sums {
-    tasks: BTreeMap<(i64, String), TaskFold>,
-    operations: BTreeMap<(EntityKey, String, Hour), OperationDelta>,
-    errors: BTreeMap<(EntityKey, String, Hour), i64>,
-    /// Tasks ended, and the first and latest event, microseconds.
-    entities: HashMap<EntityKey, (i64, i64, i64)>,
-    touched: BTreeSet<EntityKey>,
-    /// Traces that a task was moved away from.
-    moved: Vec<i64>,
-}
-
 /// Takes a batch in.
 pub(super) fn commit(
     connection: &Connection,
     dictionary: &mut Dictionary,
     batch: &IntakeBatch,
 ) -> Result<IntakeReceipt, Fault> {
+    dictionary.begin_arrivals(connection, batch.received_at.hour())?;
     let mut receipt = IntakeReceipt::default();
     let mut placed = place(connection, dictionary, batch, &mut receipt)?;
     // In identity order the clustered tree is written front to back.
@@ -57,29 +37,36 @@ pub(super) fn commit(
         (a.trace_no, &a.prepared.event.id, a.index).cmp(&(b.trace_no, &b.prepared.event.id, b.index))
     });
     let mut sums = Sums::default();
-    let mut insert = connection.prepare_cached(INSERT)?;
+    let mut insert = event_row::insert(connection)?;
     for event in &placed {
-        if let Some(numbers) = insert_event(connection, dictionary, &mut insert, event)? {
+        let task = event.prepared.event.task_in_trace();
+        let address = Address { trace_no: event.trace_no, entity: Some(event.entity.key), task, span: None };
+        if let Some(numbers) = event_row::write(connection, dictionary, &mut insert, event.prepared, address)? {
             receipt.accepted += 1;
-            sums.link(connection, dictionary, event)?;
-            sums.add(connection, dictionary, event, numbers.attributes)?;
-            learn(connection, dictionary, batch, event, numbers.tool)?;
-        } else if stored_digest(connection, event)? == event.prepared.digest {
-            receipt.duplicates += 1;
+            if let Some(task) = task {
+                let home = (event.trace_no, event.entity.environment.as_str(), task);
+                link_task(connection, dictionary, &mut sums, home)?;
+            }
+            add(connection, dictionary, &mut sums, event, numbers.attributes)?;
+            learn(connection, dictionary, batch, (&event.entity, &event.prepared.event), numbers.tool)?;
         } else {
-            let (id, trace_key) = (event.prepared.event.id.clone(), event.prepared.event.trace_key());
-            receipt.refused.push(Refusal { index: event.index, reason: RefusalReason::Conflict { id, trace_key } });
+            let stored = stored_digest(connection, event.trace_no, &event.prepared.event.id)?;
+            again(&mut receipt, stored, event.index, event.prepared);
         }
     }
+    let late = spans::take(connection, dictionary, batch, &mut sums, &mut receipt)?;
     sums.write(connection, batch)?;
+    late.finish(connection, dictionary)?;
     if !dictionary.trials(connection)?.is_empty() {
-        let traces = sums.tasks.keys().map(|(trace_no, _)| *trace_no).chain(sums.moved.iter().copied()).collect();
-        units::touch(connection, dictionary, &traces)?;
+        units::touch(connection, dictionary, &sums.traces())?;
     }
-    receipt.touched = sums.touched.into_iter().collect();
+    receipt.touched = sums.into_touched();
     receipt.refused.sort_by_key(|refusal| refusal.index);
     empty_inbox(connection, batch, &receipt)?;
-    move_clock(connection, dictionary, batch.received_at.micros())?;
+    // Nothing to settle is nothing to write, not even the clock.
+    if !(batch.events.is_empty() && batch.settle_before.is_some() && receipt.settled == 0) {
+        move_clock(connection, dictionary, batch.received_at.micros())?;
+    }
     Ok(receipt)
 }
 
@@ -128,6 +115,9 @@ fn place<'b>(
     let mut placed = Vec::with_capacity(batch.events.len());
     for (index, prepared) in batch.events.iter().enumerate() {
         let event = &prepared.event;
+        if spans::is_span(event) {
+            continue;
+        }
         let entity = match resolve(connection, dictionary, batch, event)? {
             Ok(entity) => entity,
             Err(reason) => {
@@ -142,7 +132,8 @@ fn place<'b>(
     Ok(placed)
 }
 
-fn resolve(
+/// The entity an event is about.
+pub(super) fn resolve(
     connection: &Connection,
     dictionary: &mut Dictionary,
     batch: &IntakeBatch,
@@ -161,212 +152,73 @@ fn resolve(
     })
 }
 
-/// What an event's names were resolved to.
-struct Numbers {
-    tool: Option<i64>,
-    attributes: Option<i64>,
-}
-
-/// Writes one event; none where its identity is taken.
-fn insert_event(
-    connection: &Connection,
-    dictionary: &mut Dictionary,
-    insert: &mut CachedStatement<'_>,
-    placed: &Placed<'_>,
-) -> Result<Option<Numbers>, Fault> {
-    let event = &placed.prepared.event;
-    let tool = event.tool.as_deref().map(|tool| dictionary.name(connection, tool)).transpose()?;
-    let error_type = event.error_type.as_deref().map(|kind| dictionary.name(connection, kind)).transpose()?;
-    let error_no = placed.prepared.error.as_ref().map(|group| dictionary.error(connection, group)).transpose()?;
-    let body_no = event.content.as_ref().map(|_| dictionary.next_body(connection)).transpose()?;
-    let attributes_no =
-        event.attributes.as_deref().map(|text| dictionary.attributes(connection, text)).transpose()?;
-    let exposures = if event.exposures.is_empty() {
-        None
-    } else {
-        Some(serde_json::to_string(&event.exposures).map_err(|error| corrupt("exposures", error))?)
-    };
-    let rows = insert.execute(rusqlite::params![
-        placed.trace_no,
-        event.id,
-        event.ts.micros(),
-        event.kind.code(),
-        placed.entity.key.entity_type.code(),
-        placed.entity.key.entity_id,
-        event.task_in_trace(),
-        tool,
-        event.outcome.map(uplift_model::Outcome::code),
-        event.duration_ms,
-        Count(event.tokens_in),
-        Count(event.tokens_out),
-        Count(event.tokens_cached),
-        event.cost_usd,
-        error_type,
-        error_no,
-        event.span_id,
-        event.source.code(),
-        event.clock.code(),
-        placed.prepared.call_hash,
-        body_no,
-        attributes_no,
-        exposures,
-        placed.prepared.digest,
-    ])?;
-    if rows == 0 {
-        return Ok(None);
-    }
-    if let (Some(number), Some(content)) = (body_no, &event.content) {
-        dictionary.add_body(connection, number, content)?;
-    }
-    Ok(Some(Numbers { tool, attributes: attributes_no }))
-}
-
-/// A count as SQLite's signed integer; what is beyond it saturates.
-struct Count(Option<u64>);
-
-impl ToSql for Count {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let count = self.0.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
-        Ok(ToSqlOutput::Owned(count.into()))
-    }
-}
-
-fn stored_digest(connection: &Connection, placed: &Placed<'_>) -> Result<i64, Fault> {
+/// The digest of the event that has this identity, if there is one.
+pub(super) fn stored_digest(connection: &Connection, trace_no: i64, id: &str) -> Result<Option<i64>, Fault> {
     Ok(connection
         .prepare_cached("SELECT digest FROM event_rows WHERE trace_no = ?1 AND id = ?2")?
-        .query_row((placed.trace_no, &placed.prepared.event.id), |row| row.get(0))?)
+        .query_row((trace_no, id), |row| row.get(0))
+        .optional()?)
+}
+
+/// Notes an event whose identity is taken, by one with this digest: a retry, or a conflict.
+pub(super) fn again(receipt: &mut IntakeReceipt, stored: Option<i64>, index: usize, prepared: &PreparedEvent) {
+    if stored == Some(prepared.digest) {
+        receipt.duplicates += 1;
+    } else {
+        let (id, trace_key) = (prepared.event.id.clone(), prepared.event.trace_key());
+        receipt.refused.push(Refusal { index, reason: RefusalReason::Conflict { id, trace_key } });
+    }
 }
 
 /// Registers the tool an agent called, and the tie between them.
-fn learn(
+pub(super) fn learn(
     connection: &Connection,
     dictionary: &mut Dictionary,
     batch: &IntakeBatch,
-    placed: &Placed<'_>,
+    (entity, event): (&KnownEntity, &Event),
     tool_no: Option<i64>,
 ) -> Result<(), Fault> {
-    match placed.prepared.event.tool.as_deref().zip(tool_no) {
+    match event.tool.as_deref().zip(tool_no) {
         Some((tool, tool_no)) if batch.auto_register && check_name(tool).is_ok() => {
-            dictionary.learn_tool(connection, placed.entity.key, &placed.entity.environment, (tool_no, tool), batch)
+            dictionary.learn_tool(connection, entity.key, &entity.environment, (tool_no, tool), batch)
         }
         _ => Ok(()),
     }
 }
 
-impl Sums {
-    /// Notes where a task is at home that has another name than its trace. Events that knew only the task may have
-    /// come before, in earlier batches or in this one: they are at home now.
-    fn link(
-        &mut self,
-        connection: &Connection,
-        dictionary: &mut Dictionary,
-        placed: &Placed<'_>,
-    ) -> Result<(), Fault> {
-        let environment = &placed.entity.environment;
-        let Some(task) = placed.prepared.event.task_in_trace() else { return Ok(()) };
-        if dictionary.link(connection, environment, task, placed.trace_no)?
-            && let Some(alone) = dictionary.find_trace(connection, environment, task)?
-        {
-            task_row::move_home(connection, alone, (placed.trace_no, task))?;
-            self.moved.push(alone);
-            if let Some(waiting) = self.tasks.remove(&(alone, String::new())) {
-                self.tasks.entry((placed.trace_no, task.to_owned())).or_default().merge(waiting);
-            }
-        }
-        Ok(())
+/// Notes where a task is at home that has another name than its trace. Events that knew only the task may have
+/// come before, in earlier batches or in this one: they are at home now.
+pub(super) fn link_task(
+    connection: &Connection,
+    dictionary: &mut Dictionary,
+    sums: &mut Sums,
+    (trace_no, environment, task): (i64, &str, &str),
+) -> Result<(), Fault> {
+    if dictionary.link(connection, environment, task, trace_no)?
+        && let Some(alone) = dictionary.find_trace(connection, environment, task)?
+    {
+        task_row::move_home(connection, alone, (trace_no, task))?;
+        sums.move_task(alone, (trace_no, task));
     }
+    Ok(())
+}
 
-    fn add(
-        &mut self,
-        connection: &Connection,
-        dictionary: &mut Dictionary,
-        placed: &Placed<'_>,
-        attributes_no: Option<i64>,
-    ) -> Result<(), Fault> {
-        let event = &placed.prepared.event;
-        let entity = placed.entity.key;
-        let rule = placed.entity.config.outcome.as_ref().unwrap_or(&OutcomeRule::Status);
-        let fold =
-            TaskFold { delta: TaskDelta::of(event, entity, rule), attributes_no, pseudo: event.is_outside_tasks() };
-        self.tasks.entry(home(connection, dictionary, placed)?).or_default().merge(fold);
-        // What Uplift says of an entity is nothing the entity did: it moves no window, counter or rule.
-        if event.kind.is_own() {
-            return Ok(());
-        }
-        let hour = event.ts.hour();
-        if let Some(operation) = event.operation() {
-            let sum = self.operations.entry((entity, operation.to_string(), hour)).or_default();
-            sum.merge(OperationDelta::of(event));
-        }
-        if let Some(error) = &placed.prepared.error {
-            *self.errors.entry((entity, error.fingerprint.to_string(), hour)).or_default() += 1;
-        }
-        let ts = event.ts.micros();
-        let (ended, first, latest) = self.entities.entry(entity).or_insert((0, ts, ts));
-        *ended += i64::from(event.kind.ends_task());
-        *first = ts.min(*first);
-        *latest = ts.max(*latest);
-        self.touched.insert(entity);
-        Ok(())
-    }
-
-    fn write(&self, connection: &Connection, batch: &IntakeBatch) -> Result<(), Fault> {
-        for ((trace_no, task), fold) in &self.tasks {
-            let mut whole = task_row::read(connection, *trace_no, task)?.unwrap_or_default();
-            whole.merge(fold.clone());
-            task_row::write(connection, *trace_no, task, &whole)?;
-        }
-        self.write_rollups(connection)?;
-        for (entity, (ended, first, latest)) in &self.entities {
-            connection
-                .prepare_cached(
-                    "UPDATE entities SET last_seen_at = max(coalesce(last_seen_at, ?3), ?3)
-                     WHERE entity_type = ?1 AND entity_id = ?2",
-                )?
-                .execute((entity.entity_type.as_str(), entity.entity_id, latest))?;
-            if entity.entity_type == EntityType::Agent {
-                count_for_review(connection, *entity, batch, (*ended, *first, *latest))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn write_rollups(&self, connection: &Connection) -> Result<(), Fault> {
-        let mut upsert = connection.prepare_cached(
-            "INSERT INTO rollup_ops (entity_type, entity_id, operation, hour, n, errors, timed, sum_us, sum_ln,
-                sum_ln2, tokens_in, tokens_out, cost_nano)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-             ON CONFLICT DO UPDATE SET n = n + excluded.n, errors = errors + excluded.errors,
-                timed = timed + excluded.timed, sum_us = sum_us + excluded.sum_us, sum_ln = sum_ln + excluded.sum_ln,
-                sum_ln2 = sum_ln2 + excluded.sum_ln2, tokens_in = tokens_in + excluded.tokens_in,
-                tokens_out = tokens_out + excluded.tokens_out, cost_nano = cost_nano + excluded.cost_nano",
-        )?;
-        for ((entity, operation, hour), sum) in &self.operations {
-            upsert.execute(rusqlite::params![
-                entity.entity_type.as_str(),
-                entity.entity_id,
-                operation,
-                hour.number(),
-                sum.n,
-                sum.errors,
-                sum.timed,
-                sum.sum_us,
-                sum.sum_ln,
-                sum.sum_ln2,
-                sum.tokens_in,
-                sum.tokens_out,
-                sum.cost_nano,
-            ])?;
-        }
-        let mut upsert = connection.prepare_cached(
-            "INSERT INTO rollup_errors (entity_type, entity_id, fingerprint, hour, n) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO UPDATE SET n = n + excluded.n",
-        )?;
-        for ((entity, fingerprint, hour), n) in &self.errors {
-            upsert.execute((entity.entity_type.as_str(), entity.entity_id, fingerprint, hour.number(), n))?;
-        }
-        Ok(())
-    }
+fn add(
+    connection: &Connection,
+    dictionary: &mut Dictionary,
+    sums: &mut Sums,
+    placed: &Placed<'_>,
+    attributes_no: Option<i64>,
+) -> Result<(), Fault> {
+    let event = &placed.prepared.event;
+    let entity = placed.entity.key;
+    let rule = placed.entity.config.outcome.as_ref().unwrap_or(&OutcomeRule::Status);
+    let fold =
+        TaskFold { delta: TaskDelta::of(event, entity, rule), attributes_no, pseudo: event.is_outside_tasks() };
+    sums.add_to_task(home(connection, dictionary, placed)?, fold);
+    let fingerprint = placed.prepared.error.as_ref().map(|error| error.fingerprint.to_string());
+    sums.add_to_entity(Share { entity, event, fingerprint: fingerprint.as_deref(), measured: true });
+    Ok(())
 }
 
 /// Where the event's task is folded: in its own trace, unless the task was seen at home in another.
@@ -381,36 +233,4 @@ fn home(connection: &Connection, dictionary: &mut Dictionary, placed: &Placed<'_
         return Ok(home);
     }
     Ok((placed.trace_no, String::new()))
-}
-
-/// Moves an agent's review counter on.
-fn count_for_review(
-    connection: &Connection,
-    entity: EntityKey,
-    batch: &IntakeBatch,
-    (ended, first, latest): (i64, i64, i64),
-) -> Result<(), Fault> {
-    let schedule = batch.review;
-    connection
-        .prepare_cached(
-            "INSERT INTO rolling_review_counters (entity_type, entity_id, review_type, task_threshold, period_hours,
-                tasks_since_review, period_start_at, last_event_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT DO UPDATE SET tasks_since_review = tasks_since_review + excluded.tasks_since_review,
-                period_start_at = CASE WHEN last_review_at IS NULL
-                    THEN min(coalesce(period_start_at, excluded.period_start_at), excluded.period_start_at)
-                    ELSE period_start_at END,
-                last_event_at = max(coalesce(last_event_at, excluded.last_event_at), excluded.last_event_at)",
-        )?
-        .execute((
-            entity.entity_type.as_str(),
-            entity.entity_id,
-            schedule.kind.as_str(),
-            schedule.task_threshold,
-            schedule.period_hours,
-            ended,
-            first,
-            latest,
-        ))?;
-    Ok(())
 }

@@ -26,6 +26,8 @@ migrations![
     "006_add_improvement_history",
     "007_add_self_improvement_context",
     "008_add_trials",
+    "009_add_spans",
+    "010_add_retention",
 ];
 
 /// The schema version this code writes.

@@ -5,19 +5,27 @@
 //! - `migrate`: the numbered migrations, and refusing a database of a later version.
 //! - `fault`, `pool`: SQLite's errors as ours; connections for reading.
 //! - `writer`: the one thread that writes, many requests to a commit.
-//! - `dictionary`: names, entities and traces as numbers, with caches.
-//! - `intake`, `task_row`: events in, tasks and rollups folded.
+//! - `dictionary` (with `cache`): names, entities and traces as numbers, with caches.
+//! - `intake`, `event_row`, `task_row`, `sums`: events in, tasks and rollups folded.
+//! - `spans`: events that came as spans: whose task each counts for, settled as the trace comes in.
+//! - `arrivals`, `prune`: when things came in, and how the old ones go.
 //! - `units`: which traces are units of running trials, kept by the intake.
 //! - `step`, `ties`: what a step of the loop decided.
 //! - `reads`: one file per noun.
 
+mod arrivals;
+mod cache;
 mod dictionary;
+mod event_row;
 mod fault;
 mod intake;
 mod migrate;
 mod pool;
+mod prune;
 mod reads;
+mod spans;
 mod step;
+mod sums;
 mod task_row;
 mod ties;
 mod units;
@@ -132,6 +140,24 @@ impl SqliteStore {
             }
             (None, None) => Err(StoreError::Closed),
         }
+    }
+
+    /// Bounds how large the database may grow, in pages of it: a commit that needs more is refused as on a full disk. A
+    /// bound below its size keeps it from growing. Lasts until the store is closed.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn bound_pages(&self, pages: u32) -> StoreResult<()> {
+        let (reply, answer) = oneshot::channel();
+        let place = self.place.clone();
+        let bound = move |connection: &Connection| {
+            let sql = format!("PRAGMA max_page_count = {}", pages.max(1));
+            let done = connection.query_row(&sql, [], |_| Ok(()));
+            // The caller may have gone away: nobody to tell.
+            drop(reply.send(done.map_err(|error| fault::of_sqlite(&error, &place, "bounding the database"))));
+        };
+        self.writer()?.send(Request::Read(Box::new(bound))).await?;
+        answer.await.map_err(|_| StoreError::Closed)?
     }
 
     fn writer(&self) -> StoreResult<&Writer> {

@@ -152,6 +152,14 @@ pub(super) fn write(connection: &Connection, trace_no: i64, task: &str, fold: &T
     Ok(())
 }
 
+/// Deletes a task that nothing is left of.
+pub(super) fn delete(connection: &Connection, trace_no: i64, task: &str) -> Result<(), Fault> {
+    connection
+        .prepare_cached("DELETE FROM task_rows WHERE trace_no = ?1 AND task = ?2")?
+        .execute((trace_no, task))?;
+    Ok(())
+}
+
 /// Moves a task that was named without its trace to where it is at home.
 pub(super) fn move_home(connection: &Connection, from_trace: i64, home: (i64, &str)) -> Result<(), Fault> {
     let Some(moved) = read(connection, from_trace, "")? else { return Ok(()) };

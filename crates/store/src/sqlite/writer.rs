@@ -104,6 +104,7 @@ impl Drop for Writer {
 fn checkpoint_in_background(path: &Path, stop: &AtomicBool) {
     let wal = SqliteStore::wal_path(path);
     let mut connection = None;
+    let mut failing = false;
     while !stop.load(Ordering::Relaxed) {
         std::thread::park_timeout(CHECKPOINT_INTERVAL);
         if wal.metadata().map_or(0, |meta| meta.len()) < PASSIVE_CHECKPOINT_BYTES {
@@ -114,9 +115,13 @@ fn checkpoint_in_background(path: &Path, stop: &AtomicBool) {
         }
         if let Some(connection) = &connection {
             let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-            if let Err(error) = done {
+            // Once for each spell, not four times a second. A full disk ends some time, and so does this.
+            if let Err(error) = &done
+                && !failing
+            {
                 tracing::warn!(%error, "the write-ahead log could not be written back; it will be tried again");
             }
+            failing = done.is_err();
         }
     }
 }

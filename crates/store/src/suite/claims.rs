@@ -1,14 +1,16 @@
 //! Opportunities that are worked on, given back, and opened again.
 
 use uplift_model::entity::{EntityKey, EntityState, EntityType};
-use uplift_model::improvement::ImprovementStatus;
+use uplift_model::improvement::{ImprovementStatus, ImprovementType};
 use uplift_model::opportunity::{Finding, Impact, OpportunityKind, OpportunityStatus};
+use uplift_model::policy::{ImprovementConfig, Mode};
 
 use super::sample::{Subject, declare, finding, hour, step, take};
 use super::scene::{new_improvement, take_to};
 use crate::error::StoreError;
 use crate::reads::Store;
-use crate::writes::{NewImprovement, Write};
+use crate::rows::ClaimTerms;
+use crate::writes::{ASKED_TYPE, NewImprovement, Write};
 
 use ImprovementStatus as S;
 
@@ -165,4 +167,69 @@ pub async fn what_cannot_be_worked_on_is_not_claimable(store: Subject) {
         take_to(&*store, id, status).await.unwrap();
     }
     assert!(claimable(&*store, 100).await.contains(&of_a));
+}
+
+/// What an entity does not want done by itself is passed over, however much of it there is; of the rest, each entity's
+/// greatest comes.
+pub async fn only_what_is_wanted_comes(store: Subject) {
+    let usual = |mode, min_confidence| ClaimTerms { mode, min_confidence };
+    let own = |mode, min_confidence_threshold, auto_improve_enabled| ImprovementConfig {
+        mode,
+        min_confidence_threshold,
+        auto_improve_enabled,
+        ..ImprovementConfig::default()
+    };
+    // (name, its settings, wanted while the engine proposes, and while it observes)
+    let table = [
+        ("as_the_engine", own(None, None, true), true, false),
+        ("observes", own(Some(Mode::Observe), None, true), false, false),
+        ("off", own(Some(Mode::Auto), None, false), false, false),
+        ("asks_for_more", own(Some(Mode::Auto), Some(0.95), true), false, false),
+        ("asks_for_less", own(Some(Mode::Approve), Some(0.2), true), true, true),
+    ];
+    let mut ids = Vec::new();
+    for (name, config, ..) in &table {
+        let entity = declare(&*store, EntityType::Agent, name).await;
+        step(&*store, vec![Write::SetEntityConfig { entity, config: config.clone() }]).await.unwrap();
+        // The unwanted are the greatest, and many.
+        let many = if *name == "observes" { 1_000 } else { 2 };
+        let put = |nth: i32| {
+            let mut finding = finding(entity, KIND, &nth.to_string());
+            finding.impact = Impact::from_share(if *name == "observes" { 0.9 } else { 0.1 }, "");
+            Write::PutFinding { finding: Box::new(finding), quiet_since: None }
+        };
+        let opened = step(&*store, (0..many).map(put).collect()).await.unwrap().opened;
+        ids.push(opened.last().copied().unwrap());
+    }
+    let claimed = async |usual, limit| {
+        let wanted = store.wanted(hour(100), usual, limit).await.unwrap();
+        wanted.iter().map(|opportunity| opportunity.id).collect::<Vec<_>>()
+    };
+    let expected = |column: fn(&(bool, bool)) -> bool| -> Vec<i64> {
+        let wanted = table.iter().zip(&ids).filter(|((_, _, proposes, observes), _)| column(&(*proposes, *observes)));
+        wanted.map(|(_, id)| *id).rev().collect()
+    };
+    assert_eq!(claimed(usual(Mode::Propose, 0.8), 10).await, expected(|wanted| wanted.0));
+    assert_eq!(claimed(usual(Mode::Observe, 0.8), 10).await, expected(|wanted| wanted.1));
+    assert_eq!(claimed(usual(Mode::Propose, 0.8), 1).await.len(), 1);
+    // Not sure enough for the engine; what an entity says itself stands.
+    assert_eq!(claimed(usual(Mode::Propose, 0.91), 10).await, expected(|wanted| wanted.1));
+}
+
+/// What was asked for is what the opportunity says; other kinds are of their usual type, whatever a label says.
+pub async fn a_request_asks_for_its_type(store: Subject) {
+    let a = declare(&*store, EntityType::Agent, "a").await;
+    let usual = OpportunityKind::usual_improvement;
+    for (kind, label, expected) in [
+        (OpportunityKind::Request, Some("performance_tuning"), ImprovementType::PerformanceTuning),
+        (OpportunityKind::Request, Some("error_prevention"), ImprovementType::ErrorPrevention),
+        (OpportunityKind::Request, Some("magic"), usual(OpportunityKind::Request)),
+        (OpportunityKind::Request, None, usual(OpportunityKind::Request)),
+        (KIND, Some("performance_tuning"), usual(KIND)),
+    ] {
+        let mut made = finding(a, kind, label.unwrap_or("none"));
+        made.evidence.labels.extend(label.map(|label| (ASKED_TYPE.to_owned(), label.to_owned())));
+        let id = open(&*store, made).await;
+        assert_eq!(store.opportunity(id).await.unwrap().improvement_type, expected, "{kind} {label:?}");
+    }
 }

@@ -15,9 +15,11 @@ pub mod improvements;
 pub mod intake;
 pub mod lists;
 pub mod processes;
+pub mod pruning;
 pub mod reviews;
 pub mod sample;
 pub mod scene;
+pub mod spans;
 pub mod steps;
 pub mod trials;
 pub mod units;
@@ -51,6 +53,19 @@ macro_rules! store_suite {
                 the_last_attempt_counts,
                 events_outside_tasks_are_no_task,
             ],
+            spans: [
+                calls_count_for_the_nearest_agent,
+                a_root_stands_for_the_task,
+                what_is_missing_is_settled_and_corrected,
+                the_agent_at_the_root_takes_what_is_lost,
+                named_errors_count_at_once,
+                a_call_inside_a_call_counts_once,
+                a_session_is_the_whole_traces,
+                spans_sent_again_change_nothing,
+                an_open_status_follows_the_agents_rule,
+                strangers_are_not_registered_by_spans,
+                any_order_gives_the_same_tasks,
+            ],
             detection: [
                 the_sixth_error_marks_and_the_fifth_does_not,
                 errors_a_day_apart_do_not_add_up,
@@ -81,6 +96,7 @@ macro_rules! store_suite {
                 circles_of_dependence_are_refused,
                 declared_ties_stand_above_learnt_ones,
                 revisions_are_addressed_by_content,
+                a_name_is_declared_running_once,
                 versions_are_checked,
                 a_stale_lease_is_refused,
                 alerts_are_raised_and_resolved,
@@ -93,6 +109,8 @@ macro_rules! store_suite {
                 what_was_solved_may_come_back,
                 claimable_ones_come_in_order,
                 what_cannot_be_worked_on_is_not_claimable,
+                only_what_is_wanted_comes,
+                a_request_asks_for_its_type,
             ],
             improvements: [
                 an_improvement_is_put_on_record_with_its_process,
@@ -144,6 +162,16 @@ macro_rules! store_suite {
                 processes_are_woken,
                 leases_change_hands,
                 actions_wait_in_the_outbox,
+            ],
+            pruning: [
+                old_traces_go_whole,
+                attributes_stay_while_they_are_used,
+                long_traces_go_in_steps,
+                what_a_trial_rests_on_stays,
+                tasks_go_last,
+                what_is_not_whole_is_not_looked_at,
+                clocks_may_jump,
+                sums_show_no_difference,
             ],
             lists: [
                 pages_cover_entities,

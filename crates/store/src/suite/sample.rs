@@ -139,6 +139,7 @@ pub fn batch(events: Vec<Event>) -> IntakeBatch {
         auto_register: true,
         defaults: uplift_model::policy::ImprovementConfig::default(),
         review: ReviewSchedule::default(),
+        settle_before: None,
     }
 }
 

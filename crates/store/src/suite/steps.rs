@@ -150,6 +150,30 @@ pub async fn revisions_are_addressed_by_content(store: Subject) {
     assert!(matches!(step(&*store, vec![write]).await, Err(StoreError::NotFound { .. })));
 }
 
+/// A name is given once: who finds it taken changes nothing of what has it, and nothing of the commit is written.
+pub async fn a_name_is_declared_running_once(store: Subject) {
+    let (one, two) = (Revision::seal(configuration("m")).unwrap(), Revision::seal(configuration("n")).unwrap());
+    let declared = |revision: &Revision| {
+        let name = name(DEFAULT_ENVIRONMENT, EntityType::Process, "nightly");
+        let revision = Box::new(revision.clone());
+        vec![Write::DeclareRunning { name, config: ImprovementConfig::default(), revision }]
+    };
+    let receipt = step(&*store, declared(&one)).await.unwrap();
+    let stored = store.entity(select(EntityType::Process, "nightly")).await.unwrap();
+    assert_eq!((receipt.entities, receipt.reconfigured), (vec![stored.key], vec![stored.key]));
+    assert_eq!(stored.revision.as_deref(), Some(one.id().as_str()));
+    assert_eq!(store.revision_trail(stored.key, 10).await.unwrap().len(), 1);
+    for revision in [&two, &one] {
+        let mut writes = vec![Write::SetSetting { name: "x".to_owned(), value: json!(1) }];
+        writes.extend(declared(revision));
+        let refused = step(&*store, writes).await.unwrap_err();
+        assert!(matches!(refused, StoreError::VersionConflict { .. }), "{refused}");
+        assert!(refused.to_string().contains("nightly"), "{refused}");
+    }
+    assert_eq!(store.entity(select(EntityType::Process, "nightly")).await.unwrap(), stored);
+    assert_eq!(store.setting("x".to_owned()).await.unwrap(), None);
+}
+
 /// Whoever worked from an older version is told.
 pub async fn versions_are_checked(store: Subject) {
     let entity = declare(&*store, EntityType::Agent, "a").await;

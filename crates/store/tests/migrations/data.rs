@@ -99,6 +99,16 @@ pub(crate) const ROWS: &[(&str, &str)] = &[
               "stages":[{"from_us":5,"share":0.1}],"expected_units":100.5,"baseline":{},"policy":{}}',
             3, 5, '{"seen":1}', 5)"#,
     ),
+    (
+        "plain_spans",
+        "INSERT INTO plain_spans (trace_no, id, ts, parent, span_flags, waits_at, stand_in, clock, digest)
+         VALUES (1, 'c', 5, 'b', 2, 'b', 1, 0, 7)",
+    ),
+    ("unsettled_traces", "INSERT INTO unsettled_traces VALUES (1, 5)"),
+    ("arrivals", "INSERT INTO arrivals VALUES (1, 490000, 0, NULL, 0, NULL)"),
+    ("late_traces", "INSERT INTO late_traces VALUES (1, 490001, 490001, NULL)"),
+    ("attribute_uses", "INSERT INTO attribute_uses VALUES (1, 490001)"),
+    ("pruned_traces", "INSERT INTO pruned_traces VALUES (2, 490000)"),
     ("trial_units", "INSERT INTO trial_units VALUES (1, 1, 'x', 4, 1767225602000000, 0)"),
     ("trial_looks", "INSERT INTO trial_looks VALUES (1, 5, '{\"n\":1}')"),
     ("entity_defaults", "INSERT INTO entity_defaults VALUES ('agent', 1, 1, printf('%064d', 7), 5)"),
@@ -106,5 +116,11 @@ pub(crate) const ROWS: &[(&str, &str)] = &[
 ];
 
 /// Tables whose rows come with the schema.
-pub(crate) const FILLED: &[&str] =
-    &["engine_clock", "config_seq", "detection_settings", "process_registry", "schema_migrations"];
+pub(crate) const FILLED: &[&str] = &[
+    "engine_clock",
+    "config_seq",
+    "detection_settings",
+    "process_registry",
+    "retention_totals",
+    "schema_migrations",
+];

@@ -9,6 +9,7 @@ use axum::http::header::LOCATION;
 use axum::response::AppendHeaders;
 use serde_json::Value;
 use uplift_model::edit::{Edit, MAX_EDITS};
+use uplift_model::entity::EntityKey;
 use uplift_model::improvement::{Improvement as Model, ImprovementType, ProposalSource};
 use uplift_runner::control::{OwnChange, Wish};
 
@@ -18,7 +19,7 @@ use super::improvements::entity_of;
 use crate::error::{ErrorCode, WebError};
 use crate::extract::{Body, OptionalBody, Params, PathOf, selector};
 use crate::state::AppState;
-use crate::wire::action::{ActionBody, ChangeBody, PauseBody, Paused, Triggered, WishBody};
+use crate::wire::action::{ActionBody, ChangeBody, FillBody, PauseBody, Paused, Triggered, WishBody};
 use crate::wire::improvement::Improvement;
 
 /// Who acts where nobody says.
@@ -89,6 +90,31 @@ pub(super) async fn propose(
     State(state): State<AppState>,
     Body(body): Body<ChangeBody>,
 ) -> Result<Created<Improvement>, WebError> {
+    let ((entity_type, entity, environment), body) = body.split();
+    let written = written(body)?;
+    let entity = state.engine.store().entity(selector(&entity_type, entity, environment)?).await?;
+    let improvement = state.engine.propose_change(written(entity.key)).await?;
+    Ok(created(format!("/api/improvements/{}", improvement.id), Improvement::of(improvement, &entity)))
+}
+
+/// Fills an improvement that waits for a proposal: it is checked and tried like any other from then on.
+#[utoipa::path(
+    post, path = "/api/improvements/{id}/propose", tag = "improvements", operation_id = "fill_improvement",
+    params(("id" = i64, Path, description = "Its number")), request_body = FillBody,
+    responses((status = 200, body = Improvement), Failures, Missing, Moved, Unacceptable)
+)]
+pub(super) async fn fill(
+    State(state): State<AppState>,
+    PathOf(id): PathOf<i64>,
+    Body(body): Body<FillBody>,
+) -> Result<Json<Improvement>, WebError> {
+    let written = written(body)?;
+    let entity = state.engine.store().improvement(id).await?.entity;
+    shown(&state, state.engine.fill_proposal(id, written(entity)).await?).await
+}
+
+/// A change as written, for whatever entity it is meant.
+fn written(body: FillBody) -> Result<impl FnOnce(EntityKey) -> OwnChange, WebError> {
     let edits = edits(body.edits.unwrap_or_default())?;
     if edits.is_empty() == body.configuration.is_none() {
         let detail = "either `edits` or `configuration` is needed, not both";
@@ -106,19 +132,17 @@ pub(super) async fn propose(
     }
     let rationale = words("rationale", body.rationale, MAX_RATIONALE_CHARS, "A change of our own.")?;
     let proposer = words("proposer", body.proposer, MAX_BY_CHARS, proposed_by.as_str())?;
-    let entity = state.engine.store().entity(selector(&body.entity_type, body.entity, body.environment)?).await?;
-    let change = OwnChange {
-        entity: entity.key,
+    let (configuration, comparison) = (body.configuration, body.comparison.unwrap_or_default());
+    Ok(move |entity| OwnChange {
+        entity,
         improvement_type,
         edits,
-        configuration: body.configuration,
+        configuration,
         rationale,
         proposed_by,
         proposer,
-        comparison: body.comparison.unwrap_or_default(),
-    };
-    let improvement = state.engine.propose_change(change).await?;
-    Ok(created(format!("/api/improvements/{}", improvement.id), Improvement::of(improvement, &entity)))
+        comparison,
+    })
 }
 
 async fn shown(state: &AppState, improvement: Model) -> Result<Json<Improvement>, WebError> {

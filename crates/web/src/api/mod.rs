@@ -2,6 +2,7 @@
 
 mod actions;
 mod alerts;
+mod body;
 mod changes;
 mod config;
 mod declare;
@@ -12,6 +13,7 @@ mod improvements;
 mod index;
 mod ingest;
 mod opportunities;
+mod otlp;
 mod probes;
 mod processes;
 mod resolve;
@@ -26,7 +28,11 @@ use utoipa_axum::routes;
 
 use crate::state::AppState;
 
+pub(crate) use body::room_for_bodies;
 pub(crate) use index::index;
+pub(crate) use otlp::{Way, grpc};
+
+use otlp::http::encoding as otlp_form;
 pub(crate) use probes::openapi_answer;
 
 /// Largest body that may hold a whole configuration, bytes: an instruction has up to 200,000 characters.
@@ -36,7 +42,11 @@ const MAX_CONFIGURATION_BODY: usize = 2 * 1024 * 1024;
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(ingest::ingest, events::list))
+        .routes(routes!(ingest::saved::saved))
         .routes(routes!(events::lookup))
+        .routes(routes!(otlp::http::traces))
+        .routes(routes!(otlp::http::logs))
+        .routes(routes!(otlp::http::metrics))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::one))
         .routes(routes!(entities::list))
@@ -56,6 +66,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(improvements::history))
         .routes(routes!(improvements::analytics))
         .routes(routes!(improvements::effectiveness))
+        .routes(routes!(actions::fill))
         .routes(routes!(actions::approve))
         .routes(routes!(actions::reject))
         .routes(routes!(actions::cancel))

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use uplift_model::opportunity::OpportunityStatus;
+use uplift_store::StoreError;
 use uplift_store::rows::OpportunityFilter;
 use utoipa::IntoParams;
 
@@ -73,7 +74,7 @@ fn statuses(list: Option<&str>) -> Result<Vec<OpportunityStatus>, WebError> {
     list.split(',').map(|name| name.trim().parse().map_err(|error| WebError::parameter("status", error))).collect()
 }
 
-/// One opportunity.
+/// One opportunity, with whether the events of its evidence are still there.
 #[utoipa::path(
     get, path = "/api/improvements/opportunities/{id}", tag = "opportunities", operation_id = "get_opportunity",
     params(("id" = i64, Path, description = "Its number")),
@@ -83,7 +84,18 @@ pub(super) async fn one(
     State(state): State<AppState>,
     PathOf(id): PathOf<i64>,
 ) -> Result<Json<Opportunity>, WebError> {
-    Ok(Json(state.engine.store().opportunity(id).await?.into()))
+    let store = state.engine.store();
+    let found = store.opportunity(id).await?;
+    let mut on_record = Vec::with_capacity(found.finding.evidence.events.len());
+    for event in &found.finding.evidence.events {
+        on_record.push(match store.event(event.trace_key.clone(), event.id.clone()).await {
+            // Or several environments have it.
+            Ok(_) | Err(StoreError::Ambiguous { .. }) => true,
+            Err(StoreError::NotFound { .. }) => false,
+            Err(error) => return Err(error.into()),
+        });
+    }
+    Ok(Json(Opportunity::from(found).with_events_on_record(&on_record)))
 }
 
 /// Sets an opportunity aside. The watch does not bring it up again for a while.

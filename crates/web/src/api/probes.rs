@@ -21,7 +21,7 @@ pub(super) async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// Whether the server takes requests and its store answers.
+/// Whether the server takes requests, its store answers, and there is room to write.
 #[utoipa::path(
     get, path = "/readyz", tag = "operations", operation_id = "readyz",
     responses(
@@ -32,6 +32,11 @@ pub(super) async fn alive() -> &'static str {
 pub(super) async fn ready(State(state): State<AppState>) -> Result<&'static str, WebError> {
     if !state.engine.is_ready() {
         return Err(WebError::new(ErrorCode::NotReady, "the server is starting or shutting down"));
+    }
+    if let Some(full) = state.engine.disk().full() {
+        let detail =
+            format!("no room to write since {}: events are refused; reading and resolving go on", full.since);
+        return Err(WebError::new(ErrorCode::DiskFull, detail));
     }
     match state.engine.store().migrations().await {
         Ok(_) => Ok("ready\n"),

@@ -6,7 +6,7 @@ use axum::extract::State;
 use super::failures::Failures;
 use crate::error::WebError;
 use crate::state::AppState;
-use crate::wire::status::Status;
+use crate::wire::status::{Status, Storage};
 
 /// How the whole stands.
 #[utoipa::path(
@@ -17,6 +17,8 @@ pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Status>
     let store = state.engine.store();
     let counts = store.counts().await?;
     let system = store.system_status().await?;
+    let storage = store.storage().await?;
+    let full_since = state.engine.disk().full().map(|full| full.since);
     let health = state.engine.health().await?;
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -26,6 +28,7 @@ pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Status>
         health: health.into(),
         active_alerts: counts.alerts_active,
         counts: counts.into(),
+        storage: Storage::new(storage, full_since),
         system: system.into(),
     }))
 }

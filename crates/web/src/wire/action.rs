@@ -43,6 +43,41 @@ pub(crate) struct ChangeBody {
     pub(crate) comparison: Option<Comparison>,
 }
 
+impl ChangeBody {
+    /// What it changes as (type, name or id, environment), and the change itself.
+    pub(crate) fn split(self) -> ((String, String, Option<String>), FillBody) {
+        let Self { entity_type, entity, environment, improvement_type, edits, configuration, .. } = self;
+        let Self { rationale, proposed_by, proposer, comparison, .. } = self;
+        let change =
+            FillBody { improvement_type, edits, configuration, rationale, proposed_by, proposer, comparison };
+        ((entity_type, entity, environment), change)
+    }
+}
+
+/// A change for an improvement that waits for one: edits, or a whole configuration.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FillBody {
+    /// One of the six types; without it, the one that was asked for if it allows all edits, else one that does.
+    pub(crate) improvement_type: Option<String>,
+    /// Edits, in order, such as `{"edit": "set_parameter", "name": "timeout_ms", "value": 5000}`.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub(crate) edits: Option<Vec<Value>>,
+    /// Instead of edits: the whole configuration, which is taken apart into edits.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) configuration: Option<Configuration>,
+    /// Why this should help; at most 4000 characters.
+    pub(crate) rationale: Option<String>,
+    /// Who wrote it: `operator` (also where it is missing), `llm` or `agent`; the last two wait for approval by
+    /// default.
+    pub(crate) proposed_by: Option<String>,
+    /// The name of whoever wrote it; at most 200 characters.
+    pub(crate) proposer: Option<String>,
+    /// `concurrent` (also where it is missing), or `before_after`: weaker, where traffic is too little for a control.
+    #[schema(value_type = Option<String>)]
+    pub(crate) comparison: Option<Comparison>,
+}
+
 /// Who does something, and why.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]

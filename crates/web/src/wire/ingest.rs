@@ -18,6 +18,9 @@ pub(crate) struct IngestReport {
     pub(crate) rejected_count: u64,
     /// What the sender should know of events that were taken.
     pub(crate) warnings: Vec<Warning>,
+    /// What else is to be said of saved telemetry.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
 }
 
 /// An event that was not taken.

@@ -94,6 +94,20 @@ pub(crate) struct EventRef {
     trace_key: String,
     /// The second half.
     id: String,
+    /// Whether it is still there: raw events go after a while, what they showed stays. Only said of one opportunity, not
+    /// in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_record: Option<bool>,
+}
+
+impl Opportunity {
+    /// Says of each event of its evidence whether it is still there.
+    pub(crate) fn with_events_on_record(mut self, on_record: &[bool]) -> Self {
+        for (event, on_record) in self.evidence.events.iter_mut().zip(on_record) {
+            event.on_record = Some(*on_record);
+        }
+        self
+    }
 }
 
 /// Why an opportunity is set aside.
@@ -106,7 +120,7 @@ pub(crate) struct Dismissal {
 
 impl From<ModelEventRef> for EventRef {
     fn from(event: ModelEventRef) -> Self {
-        Self { trace_key: event.trace_key, id: event.id }
+        Self { trace_key: event.trace_key, id: event.id, on_record: None }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use uplift_cycle::detect::health::{Factor, Health as ModelHealth};
-use uplift_model::Time;
-use uplift_store::rows::{Counts as CountsRow, MetricsRow, SystemStatusRow};
+use uplift_model::{Hour, Time};
+use uplift_store::rows::{Counts as CountsRow, MetricsRow, StorageRow, SystemStatusRow};
 use utoipa::ToSchema;
 
 /// How the whole stands.
@@ -24,6 +24,8 @@ pub(crate) struct Status {
     pub(crate) active_alerts: i64,
     /// How much there is.
     pub(crate) counts: Counts,
+    /// What the database takes up, and what retention has left of it.
+    pub(crate) storage: Storage,
     /// The system's row as the database shows it to other programs.
     pub(crate) system: System,
 }
@@ -75,6 +77,32 @@ pub(crate) struct Counts {
     opportunities_in_progress: i64,
     /// Improvements that occupy an entity.
     improvements_active: i64,
+}
+
+/// What the database takes up, and what retention has left of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Storage {
+    /// Size of the database file, bytes. Room that became free in it is used again.
+    file_bytes: u64,
+    /// What is in use of it, bytes.
+    used_bytes: u64,
+    /// Size of the write-ahead log, bytes.
+    wal_bytes: u64,
+    /// Raw events that arrived from then on are on record; none where there are none.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    events_since: Option<Time>,
+    /// Raw events that retention has deleted so far.
+    events_deleted: u64,
+    /// Texts and attributes of events that it has deleted so far.
+    texts_deleted: u64,
+    /// Tasks that it has deleted so far.
+    tasks_deleted: u64,
+    /// When it last deleted anything.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_deleted_at: Option<Time>,
+    /// Since when there is no room to write, if there is none.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    full_since: Option<Time>,
 }
 
 /// The system's row in the database.
@@ -141,6 +169,23 @@ impl From<CountsRow> for Counts {
             opportunities_pending: row.opportunities_pending,
             opportunities_in_progress: row.opportunities_in_progress,
             improvements_active: row.improvements_active,
+        }
+    }
+}
+
+impl Storage {
+    /// As the store tells it; `full_since` is known by those who write.
+    pub(crate) fn new(row: StorageRow, full_since: Option<Time>) -> Self {
+        Self {
+            file_bytes: row.file_bytes,
+            used_bytes: row.used_bytes,
+            wal_bytes: row.wal_bytes,
+            events_since: row.events_since.map(Hour::start),
+            events_deleted: row.events_deleted,
+            texts_deleted: row.texts_deleted,
+            tasks_deleted: row.tasks_deleted,
+            last_deleted_at: row.last_deleted_at,
+            full_since,
         }
     }
 }

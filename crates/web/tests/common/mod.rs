@@ -1,14 +1,18 @@
 //! A whole server over a store in memory.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use std::io::Write;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt;
+use uplift_intake::otlp::proto::{ExportTraceServiceRequest, Message};
 use uplift_model::{Policy, Time};
 use uplift_runner::Engine;
 use uplift_runner::clock::ManualClock;
@@ -27,6 +31,8 @@ pub(crate) struct Server {
     pub(crate) engine: Engine,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) router: Router,
+    /// The one that takes telemetry over gRPC only.
+    pub(crate) grpc: Router,
 }
 
 /// An answer, read whole.
@@ -35,6 +41,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
+    /// The body as it is.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -86,8 +94,8 @@ impl Server {
         let store = Arc::new(store);
         let shared: Arc<dyn Store> = Arc::<SqliteStore>::clone(&store);
         let engine = Engine::new(shared, policy, Arc::new(ManualClock::at(now)));
-        let router = uplift_web::router(AppState::new(engine.clone(), prometheus, ["uplift.example"]));
-        Self { engine, store, router }
+        let state = AppState::new(engine.clone(), prometheus, ["uplift.example"]);
+        Self { engine, store, router: uplift_web::router(state.clone()), grpc: uplift_web::grpc_router(state) }
     }
 
     /// A server as it is out of the box.
@@ -100,8 +108,8 @@ impl Server {
         let response = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap_or_else(|error| panic!("{error}"));
-        let text = String::from_utf8(bytes.to_vec()).unwrap_or_else(|error| panic!("{error}"));
-        Answer { status: parts.status, headers: parts.headers, text }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: parts.status, headers: parts.headers, text, bytes: bytes.to_vec() }
     }
 
     /// Sends a request with these headers, from this machine.
@@ -132,6 +140,42 @@ pub(crate) fn event_of(agent: &str, id: &str, task: &str) -> String {
     format!(
         r#"{{"id":"{id}","ts":"2026-01-31T11:00:00Z","event_type":"TOOL_EXECUTED","agent":"{agent}","tool":"search","task_id":"{task}","outcome":"SUCCESS","duration_ms":12.5,"content":"<b>hi</b>"}}"#
     )
+}
+
+/// A request of OpenTelemetry in JSON: one trace of the agent `desk` that calls its tool `book` this many times.
+pub(crate) fn spans(calls: usize) -> Value {
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let span = |id: String, parent: &str, name: &str, attributes: Vec<Value>| {
+        json!({
+            "traceId": "5b8efff798038103d269b633813fc60c", "spanId": id, "parentSpanId": parent, "name": name,
+            "startTimeUnixNano": "1769857200000000000", "endTimeUnixNano": "1769857200250000000",
+            "attributes": attributes, "status": {}
+        })
+    };
+    let root = "eee19b7ec3c1b174";
+    let agent = vec![text("gen_ai.operation.name", "invoke_agent"), text("gen_ai.agent.name", "desk")];
+    let mut spans = vec![span(root.to_owned(), "", "invoke_agent desk", agent)];
+    spans.extend((1..=calls).map(|number| {
+        let call = vec![
+            text("gen_ai.operation.name", "execute_tool"),
+            text("gen_ai.tool.name", "book"),
+            text("gen_ai.tool.call.arguments", &format!("{{\"seat\":{number}}}")),
+        ];
+        span(format!("{number:016x}"), root, "execute_tool book", call)
+    }));
+    let resource = json!({"attributes": [text("service.name", "desk-service")]});
+    json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": {"name": "test"}, "spans": spans}]}]})
+}
+
+/// The same in protobuf.
+pub(crate) fn protobuf(spans: &Value) -> Vec<u8> {
+    let request: Result<ExportTraceServiceRequest, _> = serde_json::from_value(spans.clone());
+    request.unwrap_or_else(|error| panic!("{error}")).encode_to_vec()
+}
+
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// This many lines with ids of their own.

@@ -6,6 +6,7 @@ use uplift_model::edit::apply;
 use uplift_model::entity::EntityKey;
 use uplift_model::history::HistoryOutcome;
 use uplift_model::improvement::ImprovementStatus;
+use uplift_model::merge::merge;
 use uplift_model::revision::{Revision, RevisionId};
 use uplift_model::trial::{TrialKind, hours_us};
 use uplift_store::writes::NewTrial;
@@ -61,30 +62,34 @@ pub(super) fn rollback_is_exact(scene: &Scene<'_>) -> Result<(), String> {
         let before = in_place.clone();
         for entry in commit {
             if let Fact::Pointed { entity, revision } = &entry.fact {
-                let by_hand = moved.is_none();
+                // A change that is taken out of what somebody set by hand leaves the rest of it there.
+                let left = moved.is_some_and(|(_, to)| to == ImprovementStatus::RolledBack)
+                    && before.get(entity).is_some_and(|before| before.by_hand);
+                let by_hand = moved.is_none() || left;
                 in_place.insert(*entity, InPlace { revision: revision.clone(), by_hand });
             }
         }
-        let Some((improvement, ImprovementStatus::RolledBack | ImprovementStatus::Cancelled)) = moved else {
+        let Some((improvement, to @ (ImprovementStatus::RolledBack | ImprovementStatus::Cancelled))) = moved else {
             continue;
         };
         let ended = commit.iter().find_map(|entry| match entry.fact {
             Fact::Ended { trial } => trials.get(&trial).copied(),
             _ => None,
         });
-        if let Some(new) = ended {
-            after_trial(improvement, new, before.get(&new.entity), in_place.get(&new.entity))?;
-        } else if let Some(entity) = scene.state.improvement(improvement).map(|one| one.entity) {
-            let (before, after) = (before.get(&entity), in_place.get(&entity));
-            let overwritten = before.is_some_and(|before| before.by_hand) && before != after;
-            require(!overwritten, || {
-                format!("taking improvement {improvement} back replaced {before:?}, set by hand, by {after:?}")
-            })?;
+        let Some(entity) = scene.state.improvement(improvement).map(|one| one.entity) else { continue };
+        let (before, after) = (before.get(&entity), in_place.get(&entity));
+        match ended {
+            Some(new) if new.trial.kind == TrialKind::Trial => after_trial(improvement, new, before, after)?,
+            _ if to == ImprovementStatus::RolledBack => taken_out(scene, improvement, before, after)?,
+            _ => require(before == after, || {
+                format!("improvement {improvement} never ran, and its end replaced {before:?} by {after:?}")
+            })?,
         }
     }
     Ok(())
 }
 
+/// The pointer never moves in a trial; what somebody set by hand meanwhile stays.
 fn after_trial(
     improvement: i64,
     new: &NewTrial,
@@ -94,12 +99,31 @@ fn after_trial(
     let what =
         || format!("improvement {improvement}: {before:?} before its end, {after:?} after it, base {}", new.base);
     let (Some(before), Some(after)) = (before, after) else { return Err(what()) };
-    match new.trial.kind {
-        // The pointer never moves; what somebody set by hand meanwhile stays.
-        TrialKind::Trial => require(before == after && (after.by_hand || after.revision != new.candidate), what),
-        TrialKind::HoldBack if before.revision == new.candidate => require(after.revision == new.base, what),
-        TrialKind::HoldBack => require(before == after, what),
+    require(before == after && (after.by_hand || after.revision != new.candidate), what)
+}
+
+/// A kept change that is taken back is taken out of what is in place, whoever set that: exactly the base where it is
+/// the candidate, else everything that came since without the change.
+fn taken_out(
+    scene: &Scene<'_>,
+    improvement: i64,
+    before: Option<&InPlace>,
+    after: Option<&InPlace>,
+) -> Result<(), String> {
+    let what = |why: &str| format!("taking improvement {improvement} back made {after:?} of {before:?}: {why}");
+    let kept = scene.state.improvement(improvement).ok_or_else(|| what("it is not on record"))?;
+    let (Some(before), Some(after), Some(base), Some(candidate)) = (before, after, &kept.base, &kept.candidate)
+    else {
+        return Err(what("a revision is not on record"));
+    };
+    if before.revision == *candidate {
+        return require(after.revision == *base, || what(&format!("its base is {base}")));
     }
+    let stored = |id: &RevisionId| scene.state.revisions.get(id).ok_or_else(|| what(&format!("{id} is gone")));
+    let merged = merge(stored(candidate)?, stored(&before.revision)?, stored(base)?)
+        .map_err(|conflicts| what(&format!("the same places were changed: {conflicts:?}")))?;
+    let expected = Revision::seal(merged).map_err(|error| what(&error.to_string()))?;
+    require(after.revision == *expected.id(), || what(&format!("{} was to be left", expected.id())))
 }
 
 pub(super) fn no_early_keep(scene: &Scene<'_>) -> Result<(), String> {

@@ -145,8 +145,14 @@ impl Course {
             return;
         }
         let last = state.improvements.len() as u64 - 1;
-        let id = state.improvements[self.dice.between(last.saturating_sub(5), last) as usize].id;
+        let one = &state.improvements[self.dice.between(last.saturating_sub(5), last) as usize];
+        let id = one.id;
         let (what, result) = match self.dice.between(0, 3) {
+            0 if one.status == ImprovementStatus::NeedsProposal => {
+                self.serial += 1;
+                let change = own_change(one.entity, &format!("good-{}", self.serial));
+                ("fill", engine.fill_proposal(id, change).await)
+            }
             0 => ("approve", engine.approve(id, by).await),
             1 => ("reject", engine.reject(id, by, reason).await),
             2 => ("cancel", engine.cancel(id, by, reason).await),

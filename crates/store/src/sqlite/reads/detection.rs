@@ -122,10 +122,13 @@ fn error_history(connection: &Connection, entity: EntityKey, fingerprint: &str) 
     let key = (entity.entity_type.as_str(), entity.entity_id, fingerprint);
     let sql = "SELECT hour, n FROM rollup_errors
         WHERE entity_type = ?1 AND entity_id = ?2 AND fingerprint = ?3 ORDER BY hour";
-    let hours: Vec<(Hour, i64)> = list::all(connection, "hours of errors", sql, key, |row| {
+    let mut hours: Vec<(Hour, i64)> = list::all(connection, "hours of errors", sql, key, |row| {
         let mut columns = Columns::of(row, "hours of errors");
         Ok((columns.hour()?, columns.get()?))
     })?;
+    if let Some(error_no) = error_no {
+        leave_out_pruned(connection, entity, error_no, &mut hours)?;
+    }
     let (Some((from, _)), Some((to, _))) = (hours.first(), hours.last()) else { return Err(missing().into()) };
     let tasks_total = tasks_between(connection, entity, *from, *to)?;
     let events = match error_no {
@@ -143,6 +146,33 @@ fn error_history(connection: &Connection, entity: EntityKey, fingerprint: &str) 
         events: events.into_iter().map(|(_, event)| event).collect(),
         hours,
     })
+}
+
+/// Leaves out the hours whose raw events are gone: how many tasks their errors were in is no longer known.
+fn leave_out_pruned(
+    connection: &Connection,
+    entity: EntityKey,
+    error_no: i64,
+    hours: &mut Vec<(Hour, i64)>,
+) -> Result<(), Fault> {
+    let what = "events of an error group";
+    let sql = "SELECT 1 FROM pruned_traces LIMIT 1";
+    if list::first(connection, what, sql, [], |_| Ok(()))?.is_none() {
+        return Ok(());
+    }
+    let sql = "SELECT min(ts) FROM event_rows INDEXED BY event_rows_errors
+        WHERE error_no = ?1 AND entity_id = ?2 AND entity_type = ?3";
+    let key = (error_no, entity.entity_id, entity.entity_type.code());
+    let oldest: Option<i64> = list::first(connection, what, sql, key, |row| Ok(row.get(0)?))?.flatten();
+    let since = match oldest {
+        Some(oldest) => Some(Time::from_micros(oldest).hour()),
+        // Nothing of it is on record: it ended before what is.
+        None => list::first(connection, what, "SELECT min(hour) FROM arrivals", [], |row| Ok(row.get(0)?))?
+            .flatten()
+            .map(Hour::from_number),
+    };
+    hours.retain(|(hour, _)| since.is_some_and(|since| *hour >= since));
+    Ok(())
 }
 
 /// The template of a group that only its fingerprint is known of.

@@ -16,10 +16,18 @@ use crate::rows::{EventFilter, EventRecord, InboxRow};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::fault::{Fault, corrupt};
 
+/// Shown as the name of whom a span is about that waits for the agent above it; its entity has the number 0.
+const UNSETTLED: &str = "not settled";
+
 const COLUMNS: &str = "SELECT e.trace_no, k.trace_no IS NULL AND e.task IS NULL, t.trace_key, e.id, e.ts, e.clock, e.kind,
-    t.environment, e.entity_type, e.entity_id, n.name, coalesce(e.task, CASE WHEN k.pseudo IS NOT 1 THEN t.trace_key END),
-    k.parent_task_id, k.session_id, e.span_id, tool.name, e.outcome, e.duration_ms, e.tokens_in, e.tokens_out,
+    t.environment, e.entity_type, e.entity_id, n.name, 
+    coalesce(e.task, CASE WHEN k.pseudo IS NOT 1 AND e.parent IS NULL THEN t.trace_key END),
+    k.parent_task_id, coalesce(k.session_id, t.session_id),
+    coalesce(e.span_id, CASE WHEN e.parent IS NOT NULL THEN e.id END), tool.name, e.outcome, e.duration_ms, e.tokens_in, e.tokens_out,
     e.tokens_cached, e.cost_usd, error_type.name, g.fingerprint, b.content, a.attributes, e.exposures, e.source";
+
+/// What is said of an event of a trace whose raw events are gone.
+const PRUNED: &str = "; raw events of its trace were deleted because of their age (see [retention])";
 
 // CROSS and LEFT joins keep the order of the tables: each row of the first is one row of the result.
 const JOINS: &str = "CROSS JOIN traces AS t ON t.trace_no = e.trace_no
@@ -80,6 +88,8 @@ fn decode(row: &Row<'_>) -> Result<Numbered, Fault> {
     let environment = columns.get()?;
     let entity = columns.coded_key()?;
     let name: Option<String> = columns.get()?;
+    // A span that waits for the agent above it is nobody's yet.
+    let nobody = || if entity.entity_id == 0 { UNSETTLED.to_owned() } else { entity.to_string() };
     let record = EventRecord {
         trace_key,
         id,
@@ -88,7 +98,7 @@ fn decode(row: &Row<'_>) -> Result<Numbered, Fault> {
         event_type,
         environment,
         entity,
-        entity_name: name.unwrap_or_else(|| entity.to_string()),
+        entity_name: name.unwrap_or_else(nobody),
         task_id: columns.get()?,
         parent_task_id: columns.get()?,
         session_id: columns.get()?,
@@ -266,5 +276,15 @@ fn event(connection: &Connection, trace_key: &str, id: &str) -> Result<EventReco
     }
     let environment = |event: &Numbered| event.record.environment.clone();
     let event = place::chosen("event", id, found, environment)?;
-    event.map(|event| event.record).ok_or_else(|| StoreError::not_found("event", format!("{trace_key}/{id}")).into())
+    if let Some(event) = event {
+        return Ok(event.record);
+    }
+    let sql = "SELECT 1 FROM pruned_traces WHERE trace_no = ?1";
+    for place in &places {
+        if list::first(connection, "a trace", sql, [place.trace_no], |_| Ok(()))?.is_some() {
+            let name = format!("{trace_key}/{id}").chars().take(200).collect();
+            return Err(StoreError::NotFound { what: "event", name, hint: PRUNED.to_owned() }.into());
+        }
+    }
+    Err(StoreError::not_found("event", format!("{trace_key}/{id}")).into())
 }

@@ -14,7 +14,7 @@ use super::list;
 use crate::error::{StoreError, StoreResult};
 use crate::page::{PageRequest, Paged};
 use crate::reads::OpportunityReads;
-use crate::rows::OpportunityFilter;
+use crate::rows::{ClaimTerms, OpportunityFilter};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::fault::Fault;
 
@@ -29,6 +29,8 @@ pub(super) const SELECT: &str = "SELECT o.id, o.entity_type, o.entity_id, o.kind
 /// Open ones first, then by impact: small numbers come first.
 const OPEN: &str = "CASE WHEN o.status IN ('pending', 'in_progress') THEN 0 ELSE 1 END";
 const IMPACT: &str = "CASE o.potential_impact WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END";
+/// Among those of one impact, the greatest first.
+const THEN: &str = "o.confidence DESC, o.occurrences DESC, o.id DESC";
 
 #[async_trait]
 impl OpportunityReads for SqliteStore {
@@ -47,6 +49,10 @@ impl OpportunityReads for SqliteStore {
 
     async fn claimable(&self, now: Time, limit: u32) -> StoreResult<Vec<Opportunity>> {
         self.read("listing what can be claimed", move |connection| claimable(connection, now, limit)).await
+    }
+
+    async fn wanted(&self, now: Time, usual: ClaimTerms, limit: u32) -> StoreResult<Vec<Opportunity>> {
+        self.read("listing what is to be claimed", move |connection| wanted(connection, now, usual, limit)).await
     }
 
     async fn completed(
@@ -116,18 +122,35 @@ pub(super) fn decode(row: &Row<'_>) -> Result<(Opportunity, Option<i64>), Fault>
     Ok((opportunity, columns.get()?))
 }
 
+/// What may be worked on at `?1`: pending and confirmed, its entity active and free.
+const CLAIMABLE: &str = "o.status = 'pending' AND o.confirmed = 1 AND o.not_before <= ?1 AND n.state = 'active'
+    AND NOT EXISTS (SELECT 1 FROM improvements AS i
+        WHERE i.entity_type = o.entity_type AND i.entity_id = o.entity_id
+        AND i.status IN ('proposed', 'validated', 'testing', 'awaiting_approval', 'queued'))
+    AND NOT EXISTS (SELECT 1 FROM improvements AS i
+        WHERE i.opportunity_id = o.id AND i.status = 'needs_proposal')";
+
 fn claimable(connection: &Connection, now: Time, limit: u32) -> Result<Vec<Opportunity>, Fault> {
-    let sql = format!(
-        "{SELECT}
-        WHERE o.status = 'pending' AND o.confirmed = 1 AND o.not_before <= ?1 AND n.state = 'active'
-            AND NOT EXISTS (SELECT 1 FROM improvements AS i
-                WHERE i.entity_type = o.entity_type AND i.entity_id = o.entity_id
-                AND i.status IN ('proposed', 'validated', 'testing', 'awaiting_approval', 'queued'))
-            AND NOT EXISTS (SELECT 1 FROM improvements AS i
-                WHERE i.opportunity_id = o.id AND i.status = 'needs_proposal')
-        ORDER BY {IMPACT}, o.confidence DESC, o.occurrences DESC, o.id DESC LIMIT ?2"
-    );
+    let sql = format!("{SELECT} WHERE {CLAIMABLE} ORDER BY {IMPACT}, {THEN} LIMIT ?2");
     list::all(connection, "an opportunity", &sql, (now.micros(), limit), |row| Ok(decode(row)?.0))
+}
+
+/// Ranks numbers alone first: the texts are read of those that are answered.
+fn wanted(connection: &Connection, now: Time, usual: ClaimTerms, limit: u32) -> Result<Vec<Opportunity>, Fault> {
+    let sql = format!(
+        "WITH ranked AS (
+            SELECT o.id, row_number() OVER (PARTITION BY o.entity_type, o.entity_id ORDER BY {IMPACT}, {THEN}) AS place
+            FROM optimization_opportunities AS o
+            JOIN entities AS n ON n.entity_type = o.entity_type AND n.entity_id = o.entity_id
+            WHERE {CLAIMABLE}
+                AND coalesce(json_extract(n.improvement_config, '$.auto_improve_enabled'), 1)
+                AND coalesce(json_extract(n.improvement_config, '$.mode'), ?2) <> 'observe'
+                AND o.confidence >= coalesce(json_extract(n.improvement_config, '$.min_confidence_threshold'), ?3)
+        )
+        {SELECT} WHERE o.id IN (SELECT id FROM ranked WHERE place = 1) ORDER BY {IMPACT}, {THEN} LIMIT ?4"
+    );
+    let terms = (now.micros(), usual.mode.as_str(), usual.min_confidence, limit);
+    list::all(connection, "an opportunity", &sql, terms, |row| Ok(decode(row)?.0))
 }
 
 fn opportunities(
@@ -149,7 +172,7 @@ fn opportunities(
     conditions.given("o.potential_impact = ?", filter.impact.map(|impact| impact.as_str().to_owned()));
     conditions.given("n.environment = ?", filter.environment.clone());
     let head = format!("{SELECT} WHERE 1");
-    let tail = format!("ORDER BY {OPEN}, {IMPACT}, o.confidence DESC, o.occurrences DESC, o.id DESC");
+    let tail = format!("ORDER BY {OPEN}, {IMPACT}, {THEN}");
     if let Some(cursor) = &page.cursor {
         let mut parts = Parts::of("o", cursor)?;
         let key: [Value; 5] = [

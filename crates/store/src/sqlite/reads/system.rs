@@ -1,11 +1,13 @@
 //! The system as a whole.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params_from_iter};
 use serde_json::Value;
-use uplift_model::Time;
 use uplift_model::alert::{Alert, AlertFinding};
 use uplift_model::entity::EntityKey;
+use uplift_model::{Hour, Time};
 
 use super::cursor::{Cursor, Parts};
 use super::decode::Columns;
@@ -14,7 +16,7 @@ use super::list;
 use crate::error::StoreResult;
 use crate::page::{PageRequest, Paged};
 use crate::reads::SystemReads;
-use crate::rows::{Counts, MetricsRow, SystemStatusRow};
+use crate::rows::{Counts, MetricsRow, StorageRow, SystemStatusRow};
 use crate::sqlite::SqliteStore;
 use crate::sqlite::fault::{Fault, corrupt};
 
@@ -31,6 +33,12 @@ impl SystemReads for SqliteStore {
 
     async fn counts(&self) -> StoreResult<Counts> {
         self.read("counting", counts).await
+    }
+
+    async fn storage(&self) -> StoreResult<StorageRow> {
+        // No file of this name is there where the database is in memory.
+        let wal = Self::wal_path(Path::new(self.place()));
+        self.read("measuring the database", move |connection| storage(connection, &wal)).await
     }
 
     async fn metrics(&self) -> StoreResult<MetricsRow> {
@@ -82,6 +90,36 @@ impl SystemReads for SqliteStore {
         })
         .await
     }
+}
+
+fn storage(connection: &Connection, wal: &Path) -> Result<StorageRow, Fault> {
+    let pragma = |name: &str| -> Result<u64, Fault> {
+        let value: i64 = connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?;
+        Ok(u64::try_from(value).unwrap_or(0))
+    };
+    let (size, pages, free) = (pragma("page_size")?, pragma("page_count")?, pragma("freelist_count")?);
+    // Held traces were looked at in the hour that covers them; theirs are older, and stay for a while.
+    let sql = "SELECT
+            (SELECT min(hour) FROM (
+                SELECT min(hour) AS hour FROM arrivals WHERE trace_to IS NULL OR trace_from < trace_to
+                UNION ALL SELECT min(covered) FROM late_traces)),
+            (SELECT min(hour) FROM pruned_traces), events, texts, tasks, last_us
+        FROM retention_totals";
+    let row = list::first(connection, "what retention has deleted", sql, [], |row| {
+        let mut columns = Columns::of(row, "what retention has deleted");
+        Ok(StorageRow {
+            file_bytes: size * pages,
+            used_bytes: size * pages.saturating_sub(free),
+            wal_bytes: wal.metadata().map_or(0, |meta| meta.len()),
+            events_since: columns.get::<Option<i64>>()?.map(Hour::from_number),
+            tasks_since: columns.get::<Option<i64>>()?.map(Hour::from_number),
+            events_deleted: columns.get::<i64>()?.max(0).unsigned_abs(),
+            texts_deleted: columns.get::<i64>()?.max(0).unsigned_abs(),
+            tasks_deleted: columns.get::<i64>()?.max(0).unsigned_abs(),
+            last_deleted_at: columns.time_option()?,
+        })
+    })?;
+    row.ok_or_else(|| corrupt("what retention has deleted", "its row is missing"))
 }
 
 fn no_clock() -> Fault {

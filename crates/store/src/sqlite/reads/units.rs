@@ -18,8 +18,8 @@ use crate::sqlite::fault::Fault;
 
 /// Most changes that are read at once.
 const MOST_CHANGES: u32 = 10_000;
-/// Traces in a row that are of no use, after which the way back into the past ends: they began too early, or are of
-/// sessions beyond the limit. Traces are numbered as they arrive, so what lies beyond is older still, but for imports out
+/// Traces in a row that are of no use, after which the way back into the past ends: they began too early, their raw
+/// events are gone, or they are of sessions beyond the limit. Traces are numbered as they arrive, so what lies beyond is older still, but for imports out
 /// of order.
 const OF_NO_USE: usize = 1_000;
 
@@ -86,7 +86,8 @@ fn past_traces(
     )?;
     let of_trace = "SELECT min(k.first_us),
             min(CASE WHEN k.entity_type = ?2 AND k.entity_id = ?3 THEN k.session_id END),
-            (SELECT trace_key FROM traces AS t WHERE t.trace_no = ?1)
+            (SELECT trace_key FROM traces AS t WHERE t.trace_no = ?1),
+            EXISTS (SELECT 1 FROM pruned_traces AS p WHERE p.trace_no = ?1)
         FROM task_rows AS k WHERE k.trace_no = ?1 AND k.pseudo = 0";
     let key = (entity.entity_type.code(), entity.entity_id);
     let mut rows = traces.query(key)?;
@@ -98,10 +99,12 @@ fn past_traces(
         let trace_no: i64 = row.get(0)?;
         let read = |row: &Row<'_>| {
             let mut columns = Columns::of(row, "a trace");
-            Ok((columns.time_option()?, columns.get::<Option<String>>()?, columns.get::<Option<String>>()?))
+            let start = columns.time_option()?;
+            let names = (columns.get::<Option<String>>()?, columns.get::<Option<String>>()?);
+            Ok((start, names, columns.get::<bool>()?))
         };
         let trace = list::first(connection, "a trace", of_trace, (trace_no, key.0, key.1), read)?;
-        let Some((Some(start), session, Some(trace_key))) = trace else { continue };
+        let Some((Some(start), (session, Some(trace_key)), pruned)) = trace else { continue };
         if start >= when.end {
             continue;
         }
@@ -113,7 +116,8 @@ fn past_traces(
         if full && unit == AssignmentUnit::Task {
             break;
         }
-        if start < when.start || (full && !found.contains_key(&name)) {
+        // Without its events the arms it was given and its scores are not known.
+        if pruned || start < when.start || (full && !found.contains_key(&name)) {
             of_no_use += 1;
         } else {
             of_no_use = 0;

@@ -23,6 +23,8 @@ struct Keyed {
     name: String,
     environment: String,
     row: TaskRow,
+    /// Its raw events are on record.
+    whole: bool,
 }
 
 /// A call on its way to its task.
@@ -56,12 +58,13 @@ pub(super) fn read(
     Ok(EntityWindowRows { as_of: Some(as_of), tasks, context_reads })
 }
 
-/// The latest ended tasks, less those that were last seen before `start`.
+/// The latest ended tasks, less those that were last seen before `start`, or whose raw events are gone.
 fn latest(connection: &Connection, entity: EntityKey, start: Time, max_tasks: u32) -> Result<Vec<Keyed>, Fault> {
     let sql = format!(
         "SELECT k.trace_no, k.task, t.environment, t.trace_key, k.outcome, k.last_us, {DURATION_MS},
             coalesce(k.end_tokens_in, k.tokens_in) + coalesce(k.end_tokens_out, k.tokens_out),
-            coalesce(k.end_cost_nano, k.cost_nano) / 1e9, k.errors, a.attributes
+            coalesce(k.end_cost_nano, k.cost_nano) / 1e9, k.errors, a.attributes,
+            EXISTS (SELECT 1 FROM pruned_traces AS p WHERE p.trace_no = k.trace_no)
         FROM task_rows AS k
         CROSS JOIN traces AS t ON t.trace_no = k.trace_no
         LEFT JOIN attribute_sets AS a ON a.attributes_no = k.attributes_no
@@ -85,9 +88,10 @@ fn latest(connection: &Connection, entity: EntityKey, start: Time, max_tasks: u3
             attributes: columns.get()?,
             calls: Vec::new(),
         };
-        Ok(Keyed { trace_no, name, environment, row })
+        Ok(Keyed { trace_no, name, environment, row, whole: !columns.get::<bool>()? })
     })?;
-    tasks.retain(|task| task.row.ended_at.is_none_or(|ended| ended >= start));
+    // A task without its calls would look like one that made none.
+    tasks.retain(|task| task.whole && task.row.ended_at.is_none_or(|ended| ended >= start));
     Ok(tasks)
 }
 

@@ -23,6 +23,25 @@ impl Step<'_> {
         Ok(())
     }
 
+    pub(super) fn declare_running(
+        &mut self,
+        name: &EntityName,
+        config: &ImprovementConfig,
+        revision: &Revision,
+    ) -> Result<(), Fault> {
+        if self.dictionary.entity(self.connection, name)?.is_some() {
+            let what = format!("the {} `{}`", name.entity_type, name.name);
+            return Err(StoreError::moved_on(what, "a name that nobody has").into());
+        }
+        self.declare(name, config)?;
+        match self.receipt.entities.last().copied() {
+            Some(key) => self.point_revision(key, revision),
+            None => {
+                Err(StoreError::Engine { context: "declaring an entity", reason: "it has no key".to_owned() }.into())
+            }
+        }
+    }
+
     /// Changes one column of an entity; `column` is one of ours, never from outside.
     pub(super) fn change_entity(
         &mut self,

@@ -22,6 +22,7 @@ use self::trials::Look;
 use super::dictionary::Dictionary;
 use super::fault::{Fault, corrupt};
 use super::intake::{move_clock, reject_inbox};
+use super::prune;
 use crate::error::StoreError;
 use crate::writes::{StepCommit, StepReceipt, Write};
 
@@ -99,6 +100,7 @@ impl Step<'_> {
     fn write(&mut self, write: &Write) -> Result<(), Fault> {
         match write {
             Write::DeclareEntity { name, config } => self.declare(name, config),
+            Write::DeclareRunning { name, config, revision } => self.declare_running(name, config, revision),
             Write::SetEntityState { entity, state } => self.change_entity(*entity, "state", state.as_str()),
             Write::SetEntityConfig { entity, config } => self.set_config(*entity, config),
             Write::PutRelationship(relationship) => self.put_relationship(relationship),
@@ -151,6 +153,11 @@ impl Step<'_> {
             Write::WakeProcess { name, subject, at } => self.wake_process(name, subject.as_deref(), *at),
             Write::FinishOutbox { id } => self.finish_outbox(*id),
             Write::FailOutbox { id } => self.fail_outbox(*id),
+            Write::Prune(prune) => {
+                let pruned = prune::step(self.connection, self.dictionary, prune, self.at)?;
+                self.receipt.pruned = Some(pruned);
+                Ok(())
+            }
             Write::Tick => move_clock(self.connection, self.dictionary, self.at.micros()),
         }
     }

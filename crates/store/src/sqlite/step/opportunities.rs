@@ -3,11 +3,20 @@
 use rusqlite::OptionalExtension;
 use uplift_model::Time;
 use uplift_model::entity::EntityKey;
+use uplift_model::improvement::ImprovementType;
 use uplift_model::opportunity::{Finding, OpportunityKind, OpportunityStatus};
 
 use super::{Step, json};
 use crate::error::StoreError;
 use crate::sqlite::fault::{Fault, corrupt};
+use crate::writes::ASKED_TYPE;
+
+/// The type of improvement that a finding asks for: the one that whoever asked has named, else that of its kind.
+fn improvement_type(finding: &Finding) -> ImprovementType {
+    let asked = (finding.kind == OpportunityKind::Request).then(|| finding.evidence.labels.get(ASKED_TYPE));
+    let asked = asked.flatten().and_then(|name| name.parse().ok());
+    asked.unwrap_or_else(|| finding.kind.usual_improvement())
+}
 
 impl Step<'_> {
     pub(super) fn put_finding(&mut self, finding: &Finding, quiet_since: Option<Time>) -> Result<(), Fault> {
@@ -57,7 +66,7 @@ impl Step<'_> {
                 key.2,
                 key.3,
                 finding.source.as_str(),
-                finding.kind.usual_improvement().as_str(),
+                improvement_type(finding).as_str(),
                 self.at.micros(),
                 finding.last_seen_at.micros(),
             ))?;

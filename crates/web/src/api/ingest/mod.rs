@@ -1,7 +1,9 @@
-//! `POST /api/events`: what agents report, as a JSON array or NDJSON.
+//! `POST /api/events`: what agents report, as a JSON array or NDJSON; below it, saved requests of OpenTelemetry.
 
-mod body;
 mod pipeline;
+pub(super) mod saved;
+
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -13,14 +15,17 @@ use uplift_intake::{DecodeContext, Decoder, Item};
 use uplift_model::Time;
 use utoipa::IntoParams;
 
-use self::body::PlainBody;
 use self::pipeline::Pipeline;
+use super::body::{Limit, PlainBody, Sender};
 use super::failures::Failures;
 use crate::error::{ErrorCode, WebError};
-use crate::extract::{Params, parse};
+use crate::extract::{Params, Peer, parse};
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::wire::ingest::{EventBody, IngestReport};
+
+/// How long we wait altogether for the bytes of a body, which may be a whole archive.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// How events are taken.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -54,6 +59,7 @@ pub(super) struct IngestQuery {
 pub(super) async fn ingest(
     State(state): State<AppState>,
     Params(query): Params<IngestQuery>,
+    peer: Peer,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -63,7 +69,9 @@ pub(super) async fn ingest(
         Err(error) => return error.into_response(),
     };
     let limits = state.engine.policy().intake.clone();
-    let mut body = match PlainBody::new(&headers, body, limits.max_body_bytes) {
+    let most = Limit { bytes: limits.max_body_bytes, setting: "intake.max_body_bytes" };
+    let sender = Sender { path: "/api/events", peer: peer.0, patience: PATIENCE };
+    let mut body = match PlainBody::new(&headers, body, most, sender) {
         Ok(body) => body,
         Err(error) => return error.into_response(),
     };
@@ -72,7 +80,12 @@ pub(super) async fn ingest(
     let outcome = read(&mut body, &mut decoder, &mut pipeline).await;
     let (mut report, store_failure, all_syntax) = pipeline.finish().await;
     report.warnings = decoder.warnings().into_iter().map(Into::into).collect();
-    match outcome.err().or(store_failure) {
+    ended(body, outcome.err().or(store_failure), report, all_syntax)
+}
+
+/// The answer to a body, whatever came of it.
+fn ended(body: PlainBody, failure: Option<WebError>, report: IngestReport, all_syntax: bool) -> Response {
+    match failure {
         Some(error) => {
             body.discard_rest();
             let mut problem = Problem::from(error);

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use tokio::task::JoinHandle;
-use uplift_intake::{Item, Place};
+use uplift_intake::otlp::{Export, MAX_NOTES};
+use uplift_intake::{Decoded, Item, Place};
 use uplift_model::event::Event;
 use uplift_model::policy::IntakePolicy;
 use uplift_runner::{Admission, Engine};
@@ -39,6 +40,8 @@ pub(super) struct Pipeline {
     places: Vec<(Place, String)>,
     in_flight: VecDeque<InFlight>,
     admitted_before: bool,
+    /// Events that came in saved requests.
+    exported: u64,
     report: IngestReport,
     /// Everything rejected so far was not even JSON.
     all_syntax: bool,
@@ -55,6 +58,7 @@ impl Pipeline {
             places: Vec::new(),
             in_flight: VecDeque::new(),
             admitted_before: false,
+            exported: 0,
             report: IngestReport::default(),
             all_syntax: true,
         }
@@ -93,6 +97,28 @@ impl Pipeline {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Takes what came of saved requests of OpenTelemetry.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub(super) async fn take_exports(&mut self, exports: Vec<Export>) -> Result<(), WebError> {
+        for Export { events, rejected, notes } in exports {
+            let mut items = Vec::with_capacity(events.len());
+            for event in events {
+                let place = Place::Index(self.exported);
+                self.exported += 1;
+                items.push(Item::Event(Decoded { place, event }));
+            }
+            self.all_syntax &= rejected == 0;
+            self.report.rejected_count += rejected;
+            telemetry::events(0, 0, rejected);
+            let room = MAX_NOTES.saturating_sub(self.report.notes.len());
+            self.report.notes.extend(notes.into_iter().take(room));
+            self.take(&mut items).await?;
         }
         Ok(())
     }

@@ -1,36 +1,38 @@
 //! A request's body as plain bytes, a little at a time.
 
 use std::io::Write;
-use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
-use futures::StreamExt;
 
+use super::arriving::{Arriving, Sender};
 use crate::error::{ErrorCode, WebError};
 
 /// Compressed bytes that are unpacked at once: gzip makes at most about a thousand times as much of them.
 const GZIP_SLICE: usize = 1_024;
 /// Plain bytes handed on at once.
 const PLAIN_SLICE: usize = 64 * 1_024;
-/// Bytes of a refused body that are read and thrown away, and how long that may take.
-const MAX_DISCARDED: usize = 4 << 20;
-const MAX_DISCARDING: Duration = Duration::from_secs(10);
+
+/// How many bytes a body may have when unpacked, and the setting that says so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    pub(crate) bytes: u64,
+    pub(crate) setting: &'static str,
+}
 
 /// A body as it arrives, unpacked, never more than allowed and never whole in memory.
-pub(super) struct PlainBody {
-    stream: BodyDataStream,
+pub(crate) struct PlainBody {
+    arriving: Arriving,
     gzip: Option<MultiGzDecoder<Vec<u8>>>,
     /// Received and not yet unpacked.
     waiting: Bytes,
     /// The length that the headers name.
     announced: Option<u64>,
-    received: u64,
     unpacked: u64,
-    most: u64,
+    most: Limit,
     ended: bool,
 }
 
@@ -39,19 +41,19 @@ impl PlainBody {
     ///
     /// # Errors
     /// When its compression is unknown.
-    pub(super) fn new(headers: &HeaderMap, body: Body, most: u64) -> Result<Self, WebError> {
+    pub(crate) fn new(headers: &HeaderMap, body: Body, most: Limit, sender: Sender) -> Result<Self, WebError> {
         let gzip = is_gzip(headers)?.then(|| MultiGzDecoder::new(Vec::new()));
         let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let stream = body.into_data_stream();
-        Ok(Self { stream, gzip, waiting: Bytes::new(), announced, received: 0, unpacked: 0, most, ended: false })
+        let arriving = Arriving::new(body, sender);
+        Ok(Self { arriving, gzip, waiting: Bytes::new(), announced, unpacked: 0, most, ended: false })
     }
 
     /// The next bytes; none at the end.
     ///
     /// # Errors
-    /// When the client stops, the compression is damaged, or there is too much or nothing at all.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, WebError> {
-        if self.announced.is_some_and(|length| length > self.most) {
+    /// When the client stops or takes too long, the compression is damaged, or there is too much or nothing at all.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, WebError> {
+        if self.announced.is_some_and(|length| length > self.most.bytes) {
             return Err(too_large(self.most));
         }
         loop {
@@ -60,21 +62,16 @@ impl PlainBody {
             } else if self.ended {
                 return Ok(None);
             } else {
-                match self.stream.next().await {
-                    Some(Ok(bytes)) => {
-                        self.received += bytes.len() as u64;
+                match self.arriving.next().await? {
+                    Some(bytes) => {
                         self.waiting = bytes;
                         continue;
-                    }
-                    Some(Err(error)) => {
-                        let detail = format!("the body broke off after {} bytes: {error}", self.received);
-                        return Err(WebError::new(ErrorCode::BodyInterrupted, detail));
                     }
                     None => self.unpack_rest()?,
                 }
             };
             self.unpacked += plain.len() as u64;
-            if self.unpacked > self.most {
+            if self.unpacked > self.most.bytes {
                 return Err(too_large(self.most));
             }
             if !plain.is_empty() {
@@ -88,33 +85,23 @@ impl PlainBody {
             return Ok(self.waiting.split_to(self.waiting.len().min(PLAIN_SLICE)));
         };
         let slice = self.waiting.split_to(self.waiting.len().min(GZIP_SLICE));
-        gzip.write_all(&slice).map_err(|error| bad_gzip(&error, self.received))?;
+        gzip.write_all(&slice).map_err(|error| bad_gzip(&error, self.arriving.received()))?;
         Ok(std::mem::take(gzip.get_mut()).into())
     }
 
     fn unpack_rest(&mut self) -> Result<Bytes, WebError> {
         self.ended = true;
-        if self.received == 0 {
+        if self.arriving.received() == 0 {
             return Err(WebError::new(ErrorCode::EmptyBody, "the body is empty"));
         }
         let Some(gzip) = &mut self.gzip else { return Ok(Bytes::new()) };
-        gzip.try_finish().map_err(|error| bad_gzip(&error, self.received))?;
+        gzip.try_finish().map_err(|error| bad_gzip(&error, self.arriving.received()))?;
         Ok(std::mem::take(gzip.get_mut()).into())
     }
 
-    /// Reads a little more and throws it away, while the answer is on its way: a client that is still sending would
-    /// otherwise find the connection reset instead of the answer.
-    pub(super) fn discard_rest(mut self) {
-        let discard = async move {
-            let mut discarded = 0;
-            while discarded < MAX_DISCARDED {
-                match self.stream.next().await {
-                    Some(Ok(bytes)) => discarded += bytes.len(),
-                    _ => return,
-                }
-            }
-        };
-        tokio::spawn(tokio::time::timeout(MAX_DISCARDING, discard));
+    /// As [`Arriving::discard_rest`].
+    pub(crate) fn discard_rest(self) {
+        self.arriving.discard_rest();
     }
 }
 
@@ -140,8 +127,9 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, WebError> {
     Ok(gzip)
 }
 
-fn too_large(most: u64) -> WebError {
-    let detail = format!("the body has more than {most} bytes after decompression (intake.max_body_bytes)");
+fn too_large(most: Limit) -> WebError {
+    let Limit { bytes, setting } = most;
+    let detail = format!("the body has more than {bytes} bytes after decompression ({setting})");
     WebError::new(ErrorCode::BodyTooLarge, detail)
 }
 
