@@ -1,7 +1,11 @@
 //! A map that forgets, for the caches of the writer.
 
-use std::collections::HashMap;
 use std::hash::Hash;
+
+use foldhash::fast::RandomState;
+
+/// Hashed faster than by the standard library, with a seed of this process's own.
+type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
 
 /// A map that forgets: when the young half is full, the old half goes.
 pub(super) struct Cache<K, V> {
@@ -13,7 +17,7 @@ pub(super) struct Cache<K, V> {
 impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
     /// An empty one for at most so many entries.
     pub(super) fn of(capacity: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half: capacity / 2 }
+        Self { young: HashMap::default(), old: HashMap::default(), half: capacity / 2 }
     }
 
     /// The value of a key, if it is known.

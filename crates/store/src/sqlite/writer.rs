@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -24,8 +24,19 @@ const QUEUE: usize = 256;
 const EVENTS_PER_COMMIT: usize = 8_000;
 /// The WAL is written back in the background from this size on, bytes.
 const PASSIVE_CHECKPOINT_BYTES: u64 = 16 << 20;
-/// The writer pauses to empty the WAL from this size on, bytes.
-const EMPTY_WAL_BYTES: u64 = 256 << 20;
+/// The writer pauses to begin the WAL anew once it holds so much, bytes: as soon as the background has written back nearly
+/// all of it, so that the pause is short. The file keeps its size, because cutting it takes longer than all the rest.
+const EMPTY_WAL_BYTES: u64 = 160 << 20;
+/// It waits for that no longer once it holds so much, bytes.
+const EMPTY_WAL_ANYWAY_BYTES: u64 = 256 << 20;
+/// Bytes of a page with its header in the WAL.
+const WAL_FRAME_BYTES: u64 = 4_096 + 24;
+/// What may be left for the pause, pages.
+const LEFT_FOR_PAUSE: i64 = 1_000;
+/// How often the background tries in a row to come that close: each time it writes back what came in meanwhile.
+const CATCH_UP: usize = 4;
+/// A commit that takes longer is worth a line in the log.
+const LONG_COMMIT: Duration = Duration::from_millis(50);
 /// How much the WAL may grow after a reader kept it from being emptied, before that is tried again, bytes.
 const RETRY_WAL_BYTES: u64 = 32 << 20;
 /// How often the background looks at the WAL's size.
@@ -61,16 +72,18 @@ impl Writer {
         connection.set_prepared_statement_cache_capacity(128);
         let (requests, inbox) = mpsc::channel(QUEUE);
         let stop = Arc::new(AtomicBool::new(false));
+        let backlog = Arc::<Backlog>::default();
         let checkpointer = match &file {
             Some(path) => {
-                let (path, stop) = (path.clone(), Arc::clone(&stop));
+                let (path, stop, backlog) = (path.clone(), Arc::clone(&stop), Arc::clone(&backlog));
                 let thread = std::thread::Builder::new().name("uplift-checkpoint".into());
-                Some(thread.spawn(move || checkpoint_in_background(&path, &stop)).map_err(spawn)?)
+                Some(thread.spawn(move || checkpoint_in_background(&path, &stop, &backlog)).map_err(spawn)?)
             }
             None => None,
         };
         let wal = file.as_deref().map(SqliteStore::wal_path);
-        let state = State { connection, dictionary: Dictionary::default(), place, wal, wal_retry_bytes: 0 };
+        let dictionary = Dictionary::default();
+        let state = State { connection, dictionary, place, wal, wal_retry_bytes: 0, backlog };
         std::thread::Builder::new().name("uplift-writer".into()).spawn(move || state.run(inbox)).map_err(spawn)?;
         Ok(Self { requests, stop, checkpointer: Mutex::new(checkpointer) })
     }
@@ -100,8 +113,17 @@ impl Drop for Writer {
     }
 }
 
+/// What the background knows of the WAL.
+#[derive(Default)]
+struct Backlog {
+    /// Bytes it holds.
+    held: AtomicU64,
+    /// Nearly all of it is written back.
+    caught_up: AtomicBool,
+}
+
 /// Writes the WAL back without stopping anybody, on a connection of its own.
-fn checkpoint_in_background(path: &Path, stop: &AtomicBool) {
+fn checkpoint_in_background(path: &Path, stop: &AtomicBool, backlog: &Backlog) {
     let wal = SqliteStore::wal_path(path);
     let mut connection = None;
     let mut failing = false;
@@ -113,8 +135,9 @@ fn checkpoint_in_background(path: &Path, stop: &AtomicBool) {
         if connection.is_none() {
             connection = Connection::open(path).ok();
         }
-        if let Some(connection) = &connection {
-            let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let Some(connection) = &connection else { continue };
+        for _ in 0..CATCH_UP {
+            let done = write_back(connection);
             // Once for each spell, not four times a second. A full disk ends some time, and so does this.
             if let Err(error) = &done
                 && !failing
@@ -122,8 +145,23 @@ fn checkpoint_in_background(path: &Path, stop: &AtomicBool) {
                 tracing::warn!(%error, "the write-ahead log could not be written back; it will be tried again");
             }
             failing = done.is_err();
+            let Ok((held, left)) = done else { break };
+            backlog.held.store(held, Ordering::Relaxed);
+            backlog.caught_up.store(left <= LEFT_FOR_PAUSE, Ordering::Relaxed);
+            if left <= LEFT_FOR_PAUSE || held < EMPTY_WAL_BYTES || stop.load(Ordering::Relaxed) {
+                break;
+            }
         }
     }
+}
+
+/// Writes back what the WAL holds, without stopping anybody. Returns how many bytes it holds, and how many pages of it
+/// are left.
+fn write_back(connection: &Connection) -> rusqlite::Result<(u64, i64)> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        let (held, written): (i64, i64) = (row.get(1)?, row.get(2)?);
+        Ok((held.max(0) as u64 * WAL_FRAME_BYTES, held - written))
+    })
 }
 
 struct State {
@@ -132,6 +170,7 @@ struct State {
     place: String,
     wal: Option<PathBuf>,
     wal_retry_bytes: u64,
+    backlog: Arc<Backlog>,
 }
 
 /// An answer that waits for the commit.
@@ -189,7 +228,7 @@ impl State {
         let mut answers = Vec::new();
         let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
         let mut fate = begun.map_err(|error| of_sqlite(&error, &self.place, "beginning a transaction"));
-        let (mut events, mut next) = (0, Some(first));
+        let (began, mut events, mut next) = (Instant::now(), 0, Some(first));
         while let Some(request) = next.take() {
             match request {
                 Request::Intake(batch, reply) => {
@@ -217,10 +256,14 @@ impl State {
         if fate.is_err() {
             self.roll_back();
         }
+        let (took, requests) = (began.elapsed(), answers.len());
+        if took > LONG_COMMIT {
+            tracing::debug!(?took, requests, events, "a commit took long");
+        }
         for answer in answers {
             answer.send(fate.as_ref().copied());
         }
-        self.empty_long_wal();
+        self.restart_long_wal();
         left
     }
 
@@ -269,27 +312,33 @@ impl State {
         }
     }
 
-    /// Pauses to empty the WAL where the background could not keep up. Never waits for a reader: one that is in the
-    /// middle of something leaves it for the next time.
-    fn empty_long_wal(&mut self) {
-        let Some(wal) = &self.wal else { return };
-        let bytes = wal.metadata().map_or(0, |meta| meta.len());
-        if bytes < EMPTY_WAL_BYTES || bytes < self.wal_retry_bytes {
+    /// Pauses to begin the WAL anew. Never waits for a reader: one that is in the middle of something leaves it for the
+    /// next time.
+    fn restart_long_wal(&mut self) {
+        let held = self.backlog.held.load(Ordering::Relaxed);
+        let enough =
+            if self.backlog.caught_up.load(Ordering::Relaxed) { EMPTY_WAL_BYTES } else { EMPTY_WAL_ANYWAY_BYTES };
+        if self.wal.is_none() || held < enough.max(self.wal_retry_bytes) {
             return;
         }
-        let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
-            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+        let began = Instant::now();
+        let restarted = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
+            self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, i64>(0))
         });
         if let Err(error) = self.connection.busy_timeout(super::BUSY_TIMEOUT) {
             tracing::warn!(%error, "the busy timeout could not be set");
         }
-        self.wal_retry_bytes = match emptied {
-            Ok(0) => 0,
+        tracing::debug!(took = ?began.elapsed(), held, "the writer paused to begin the write-ahead log anew");
+        self.wal_retry_bytes = match restarted {
+            Ok(0) => {
+                self.backlog.held.store(0, Ordering::Relaxed);
+                0
+            }
             // A reader was in the way: not worth another try at the very next commit.
-            Ok(_) => bytes + RETRY_WAL_BYTES,
+            Ok(_) => held + RETRY_WAL_BYTES,
             Err(error) => {
-                tracing::warn!(%error, "the write-ahead log is long and could not be emptied");
-                bytes + RETRY_WAL_BYTES
+                tracing::warn!(%error, "the write-ahead log is long and could not be begun anew");
+                held + RETRY_WAL_BYTES
             }
         };
     }

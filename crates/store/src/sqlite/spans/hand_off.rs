@@ -62,8 +62,7 @@ impl Trace<'_> {
         };
         let prepared = PreparedEvent { digest: event.digest(), call_hash: None, error: None, event };
         let address = Address { trace_no: self.number, entity: Some(from.key), task: Some(above), span: None };
-        let mut insert = event_row::insert(desk.connection)?;
-        let written = event_row::write(desk.connection, desk.dictionary, &mut insert, &prepared, address)?;
+        let written = event_row::write(desk.connection, desk.dictionary, &mut desk.insert, &prepared, address)?;
         if let Some(numbers) = written {
             let session = self.known.session.as_deref();
             let fold = count::fold(&prepared.event, &from, session, false, numbers.attributes);

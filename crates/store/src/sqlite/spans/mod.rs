@@ -25,7 +25,7 @@ mod tree;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection};
 use uplift_model::entity::{EntityKey, EntityName, EntityType};
 use uplift_model::event::{EntityRef, Event, PreparedEvent};
 use uplift_model::span::{SpanLink, SpanRole};
@@ -33,8 +33,8 @@ use uplift_model::span::{SpanLink, SpanRole};
 use self::trace::Trace;
 use super::dictionary::{Dictionary, KnownEntity};
 use super::fault::Fault;
-use super::intake;
 use super::sums::Sums;
+use super::{event_row, intake};
 use crate::writes::{IntakeBatch, IntakeReceipt, Refusal};
 
 pub(super) use self::lately::Lately;
@@ -95,6 +95,7 @@ struct Desk<'a> {
     batch: &'a IntakeBatch,
     sums: &'a mut Sums,
     late: Late,
+    insert: CachedStatement<'a>,
 }
 
 impl Desk<'_> {
@@ -127,7 +128,8 @@ pub(super) fn take(
     sums: &mut Sums,
     receipt: &mut IntakeReceipt,
 ) -> Result<Late, Fault> {
-    let mut desk = Desk { connection, dictionary, batch, sums, late: Late::default() };
+    let mut desk =
+        Desk { connection, dictionary, batch, sums, late: Late::default(), insert: event_row::insert(connection)? };
     let (mut arrived, new) = place(&mut desk, receipt)?;
     arrived.sort_by(|a, b| {
         (a.trace_no, &a.prepared.event.id, a.index).cmp(&(b.trace_no, &b.prepared.event.id, b.index))

@@ -278,8 +278,7 @@ impl<'t> Trace<'t> {
         let parent = arrived.link.parent.as_deref().unwrap_or_default();
         let span = Some(SpanColumns { parent, flags: flags.code(), waits_at, stand_in });
         let address = Address { trace_no: self.number, entity: entity.map(|entity| entity.key), task, span };
-        let mut insert = event_row::insert(connection)?;
-        event_row::write(connection, desk.dictionary, &mut insert, arrived.prepared, address)?
+        event_row::write(connection, desk.dictionary, &mut desk.insert, arrived.prepared, address)?
             .ok_or_else(|| corrupt("a span", "it is stored, and was not found"))
     }
 
