@@ -2,8 +2,11 @@
 //! and hands the tests an environment variable that leads to it.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Context;
+
+use crate::process;
 
 /// What a need came to.
 #[derive(Debug)]
@@ -15,7 +18,11 @@ struct Prepared {
 }
 
 /// In the order in which they are prepared.
-const NEEDS: &[fn(&Path) -> anyhow::Result<Prepared>] = &[real_records];
+const NEEDS: &[fn(&Path) -> anyhow::Result<Prepared>] = &[real_records, python_clients];
+
+/// What of Python the tests use, and where it is installed: beside what is built, so that nothing else is touched.
+const REQUIREMENTS: &str = "crates/app/tests/python/requirements.txt";
+const PYTHON_FOLDER: &str = "target/python-clients";
 
 /// Prepares everything and returns the variables the tests run with.
 pub(super) fn prepare(root: &Path) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
@@ -48,6 +55,27 @@ fn records_in(folder: &Path) -> Prepared {
             variable: None,
         },
     }
+}
+
+/// A Python of its own with the stock OpenTelemetry exporters, made where it is missing or out of date.
+fn python_clients(root: &Path) -> anyhow::Result<Prepared> {
+    let folder = root.join(PYTHON_FOLDER);
+    let (python, stamp) = (folder.join("bin/python"), folder.join("installed.txt"));
+    let wanted = std::fs::read(root.join(REQUIREMENTS)).with_context(|| format!("{REQUIREMENTS} cannot be read"))?;
+    let installed = std::fs::read(&stamp).is_ok_and(|installed| installed == wanted);
+    if !installed {
+        let made = process::succeeds(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+        anyhow::ensure!(made, "python3 cannot make a virtual environment: install Python 3.10 or later with `venv`");
+        let mut pip = Command::new(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", REQUIREMENTS]);
+        let installed = process::succeeds(pip.current_dir(root))?;
+        anyhow::ensure!(installed, "the packages of {REQUIREMENTS} cannot be installed: see what pip says above");
+        std::fs::write(&stamp, &wanted).with_context(|| format!("{} cannot be written", stamp.display()))?;
+    }
+    Ok(Prepared {
+        says: format!("stock OpenTelemetry clients: in {}", folder.display()),
+        variable: Some(("UPLIFT_TEST_PYTHON", python)),
+    })
 }
 
 #[cfg(test)]

@@ -103,7 +103,8 @@ impl Server {
         Self::start_by(shell, database)
     }
 
-    fn start_by(mut command: Command, database: &Path) -> Self {
+    /// Starts one by this command, the binary with whatever goes before its arguments.
+    pub fn start_by(mut command: Command, database: &Path) -> Self {
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--database"])
             .arg(database)
