@@ -11,9 +11,8 @@ use tokio::sync::OnceCell;
 use tower::ServiceExt;
 use uplift_runner::Engine;
 
-use crate::config::Settings;
-use crate::database::{self, Writable};
-use crate::lock::{self, Claim, Holder};
+use crate::database::{self, Opened};
+use crate::lock::Holder;
 use crate::usage::Misuse;
 
 /// Largest answer taken from a server or from ourselves.
@@ -104,11 +103,11 @@ impl Args {
     }
 
     /// For reading: a server if one was named, else the file, whoever has it open.
-    pub(crate) fn reading(&self) -> anyhow::Result<Api> {
+    pub(crate) async fn reading(&self) -> anyhow::Result<Api> {
         if let Some(server) = self.server() {
             return Client::new(&server).map(Api::There);
         }
-        let engine = database::read_only(&self.database.path()?, self.settings.load()?.policy)?;
+        let engine = self.database.place()?.read_only(self.settings.load()?.policy).await?;
         Ok(Api::over(engine))
     }
 
@@ -120,10 +119,10 @@ impl Args {
     /// For work that reads and changes a database that exists: with the server that has it open, else directly.
     pub(crate) async fn writing<T>(&self, work: impl AsyncFnOnce(&Api) -> anyhow::Result<T>) -> anyhow::Result<T> {
         if self.server().is_none() {
-            let file = self.database.path()?;
-            if !file.exists() {
+            let place = self.database.place()?;
+            if !place.may_exist() {
                 // The same words as for reading.
-                database::read_only(&file, uplift_model::Policy::default())?;
+                place.read_only(uplift_model::Policy::default()).await?;
             }
         }
         self.making(work).await
@@ -134,16 +133,11 @@ impl Args {
         if let Some(server) = self.server() {
             return work(&Client::new(&server).map(Api::There)?).await;
         }
-        let file = self.database.path()?;
-        database::make_folder(&file)?;
-        match lock::claim(&file, &Holder::this_process(None))? {
-            Claim::Held(Holder { url: Some(url), .. }) => work(&Client::new(&url).map(Api::There)?).await,
-            Claim::Held(holder) => {
-                bail!("{} is being written by {holder}: try again when it is done", file.display())
-            }
-            Claim::Ours(lock) => {
-                let Settings { policy, .. } = self.settings.load()?;
-                let store = Writable::open(&file, policy, lock)?;
+        let place = self.database.place()?;
+        match place.open(&Holder::this_process(None), || Ok(self.settings.load()?.policy)).await? {
+            Opened::Held(Holder { url: Some(url), .. }) => work(&Client::new(&url).map(Api::There)?).await,
+            Opened::Held(holder) => bail!("{place} is being written by {holder}: try again when it is done"),
+            Opened::Ours(store) => {
                 let done = work(&Api::over(store.engine.clone())).await;
                 store.close().await;
                 done

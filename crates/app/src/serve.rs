@@ -2,7 +2,6 @@
 
 use std::future::IntoFuture;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -14,8 +13,8 @@ use uplift_model::Policy;
 use uplift_runner::Engine;
 use uplift_web::AppState;
 
-use crate::database::{Writable, make_folder};
-use crate::lock::{self, Claim, Holder};
+use crate::database::{Opened, Place};
+use crate::lock::Holder;
 use crate::usage::Misuse;
 
 /// The pause before a loop is started again after it ended by itself.
@@ -48,21 +47,18 @@ struct Listeners {
 }
 
 /// Runs until SIGINT or SIGTERM.
-pub(crate) async fn run(database: &Path, options: &Options, policy: Policy) -> anyhow::Result<()> {
+pub(crate) async fn run(database: &Place, options: &Options, policy: Policy) -> anyhow::Result<()> {
     let address = resolve(&options.listen)?;
     let grpc_address = options.otlp_grpc_listen.as_deref().map(resolve).transpose()?;
     let listener = bind(address).await?;
     let bound = listener.local_addr()?;
     let url = format!("http://{bound}");
-    make_folder(database)?;
-    let lock = match lock::claim(database, &Holder::this_process(Some(url.clone())))? {
-        Claim::Ours(lock) => lock,
-        Claim::Held(holder) => bail!(
-            "{} is in use by {holder}: stop that first, or serve another database with --database",
-            database.display()
-        ),
+    let store = match database.open(&Holder::this_process(Some(url.clone())), || Ok(policy)).await? {
+        Opened::Ours(store) => store,
+        Opened::Held(holder) => {
+            bail!("{database} is in use by {holder}: stop that first, or serve another database with --database")
+        }
     };
-    let store = Writable::open(database, policy, lock)?;
     uplift_runner::watch::prepare(&store.engine).await?;
     let mut announced = announcement(&url, database);
     let grpc = match grpc_address {
@@ -204,8 +200,8 @@ async fn bind_beside(address: SocketAddr, url: &str) -> Option<TcpListener> {
     }
 }
 
-fn announcement(url: &str, database: &Path) -> String {
-    format!("listening on {url}, database {}\n", database.display())
+fn announcement(url: &str, database: &Place) -> String {
+    format!("listening on {url}, database {database}\n")
 }
 
 /// Host and port in the line by which a server says where it listens.
@@ -239,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_announcement_can_be_read_back() {
-        let line = announcement("http://127.0.0.1:7878", Path::new("/data/fleet, all.db"));
+        let line = announcement("http://127.0.0.1:7878", &Place::File("/data/fleet, all.db".into()));
         assert_eq!(address_in(&line), Some("127.0.0.1:7878"));
         assert_eq!(address_in("something else"), None);
     }

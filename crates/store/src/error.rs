@@ -55,6 +55,14 @@ pub enum StoreError {
         /// The database.
         place: String,
     },
+    /// The database's server does not answer, or ended the connection.
+    #[error("cannot reach {place}: {reason}; what was acknowledged before is safe: try again once it answers")]
+    Unreachable {
+        /// The database.
+        place: String,
+        /// What happened.
+        reason: String,
+    },
     /// There is no such thing.
     #[error("there is no {what} `{name}`{hint}")]
     NotFound {

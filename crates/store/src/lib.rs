@@ -13,15 +13,22 @@
 //! - [`error`], [`page`]: what can go wrong; how lists are cut.
 //! - [`rows`]: what reads return, beyond the nouns of `model`.
 //! - [`reads`], [`writes`]: the facade.
-//! - [`sqlite`]: the engine inside.
+//! - [`store`]: a store in a database that speaks SQL; [`sqlite`], [`postgres`]: the two there are, each with a thread that
+//!   writes; `pool`: connections for reading.
+//! - `sql`: one way to talk to both; `logic`: what both do, statement by statement.
 //! - `suite` (with the feature of that name): what every engine must pass.
 #![forbid(unsafe_code)]
 
 pub mod error;
+mod logic;
 pub mod page;
+mod pool;
+pub mod postgres;
 pub mod reads;
 pub mod rows;
+mod sql;
 pub mod sqlite;
+pub mod store;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 pub mod writes;
@@ -32,4 +39,5 @@ pub use reads::{
     DetectionReads, EntityReads, EventReads, ImprovementReads, OpportunityReads, ProcessReads, ReviewReads, Store,
     SystemReads, TaskReads, TrialReads,
 };
+pub use store::SqlStore;
 pub use writes::{IntakeBatch, IntakeReceipt, Prune, Pruned, StepCommit, StepReceipt, Write, Writes};

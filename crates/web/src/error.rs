@@ -89,6 +89,8 @@ codes! {
     OriginNotAllowed FORBIDDEN "origin not allowed" "Call from the same origin, or add its host to the allowed hosts.",
     /// Somebody else was faster.
     VersionConflict CONFLICT "changed meanwhile" "Read it again and decide anew.",
+    /// `If-Match` names another state than the one there is.
+    PreconditionFailed PRECONDITION_FAILED "changed since it was read" "Read it again and decide anew; the header ETag names the state there is.",
     /// The lease is gone.
     StaleLease CONFLICT "the lease is gone" "Try again: another worker has taken over.",
     /// It is closed already, or being worked on.
@@ -147,6 +149,7 @@ impl ErrorCode {
             Self::HostNotAllowed => "host_not_allowed",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::VersionConflict => "version_conflict",
+            Self::PreconditionFailed => "precondition_failed",
             Self::StaleLease => "stale_lease",
             Self::NotOpen => "not_open",
             Self::Occupied => "occupied",
@@ -270,6 +273,7 @@ const fn control_code(error: &ControlError) -> ErrorCode {
         ControlError::Edit(_) => ErrorCode::InvalidEdit,
         ControlError::Policy(_) => ErrorCode::InvalidSetting,
         ControlError::Invalid { .. } => ErrorCode::InvalidValue,
+        ControlError::Changed { .. } => ErrorCode::PreconditionFailed,
     }
 }
 
@@ -287,9 +291,10 @@ const fn store_code(error: &StoreError) -> ErrorCode {
         StoreError::Busy { .. } => ErrorCode::StoreBusy,
         StoreError::ReadOnly { .. } => ErrorCode::StoreReadOnly,
         StoreError::Closed => ErrorCode::StoreClosed,
-        StoreError::NewerDatabase { .. } | StoreError::NotADatabase { .. } | StoreError::Open { .. } => {
-            ErrorCode::StoreUnavailable
-        }
+        StoreError::NewerDatabase { .. }
+        | StoreError::NotADatabase { .. }
+        | StoreError::Open { .. }
+        | StoreError::Unreachable { .. } => ErrorCode::StoreUnavailable,
         StoreError::Corrupt { .. } => ErrorCode::DataUnreadable,
         StoreError::Engine { .. } => ErrorCode::StoreFailed,
     }

@@ -54,7 +54,7 @@ fn place() -> Endpoint {
 
 fn show(look: &api::Args) -> anyhow::Result<ExitCode> {
     if let Some(server) = look.server() {
-        let answer = block_on(async { look.reading()?.get(&place()).await })?;
+        let answer = block_on(async { look.reading().await?.get(&place()).await })?;
         let policy = policy_in(&answer)?;
         let text = format!("# As {} has them{}\n\n{}", clean(&server), run_time(&answer), config::as_toml(&policy)?);
         return tell(look, &answer, |_, _| text);

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use anyhow::bail;
 
+use crate::database::Place;
 use crate::demo::{self, Options, Outcome, Pace};
 use crate::text::{Style, print, print_json};
 use crate::usage::{DONE, FAILED};
@@ -30,8 +31,8 @@ pub(crate) struct Args {
     /// Tell nothing on the way
     #[arg(long)]
     headless: bool,
-    /// A new database file to keep it in [default: one in a temporary folder]
-    #[arg(long, value_name = "PATH")]
+    /// A new database file, or an empty database of PostgreSQL, to keep it in [default: a file in a temporary folder]
+    #[arg(long, value_name = "PATH|URL")]
     database: Option<PathBuf>,
     /// Print the outcome as JSON and nothing else
     #[arg(long)]
@@ -67,10 +68,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(seeds) = args.seeds {
         return runtime.block_on(many(&args, seeds));
     }
-    let database = match &args.database {
-        Some(path) if path.exists() => bail!("{} exists already: name a new file", path.display()),
-        Some(path) => path.clone(),
-        None => demo::own_folder()?,
+    let database = match args.database.clone().map(Place::named) {
+        Some(Place::File(path)) if path.exists() => bail!("{} exists already: name a new file", path.display()),
+        Some(place) => place,
+        None => Place::File(demo::own_folder()?),
     };
     let style = Style::of_stdout();
     let outcome = runtime.block_on(demo::play(&options(&args, args.seed, database), style))?;
@@ -82,7 +83,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(if outcome.score.wrong.is_empty() { DONE } else { FAILED }))
 }
 
-fn options(args: &Args, seed: u64, database: PathBuf) -> Options {
+fn options(args: &Args, seed: u64, database: Place) -> Options {
     let silent = args.headless || args.json || args.seeds.is_some();
     Options { seed, hours: args.hours, pace: args.speed.0, silent, database }
 }
@@ -91,7 +92,7 @@ async fn many(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
     let (mut fixed, mut wrong) = (0, 0);
     for seed in args.seed..args.seed.saturating_add(seeds) {
         let database = demo::own_folder()?;
-        let played = demo::play(&options(args, seed, database.clone()), Style::of_stdout()).await;
+        let played = demo::play(&options(args, seed, Place::File(database.clone())), Style::of_stdout()).await;
         demo::remove(&database);
         let outcome = played?;
         fixed += outcome.score.fixed;

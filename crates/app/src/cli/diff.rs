@@ -31,7 +31,7 @@ pub(crate) struct Args {
 /// Shows the difference.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { what, environment, look } = args;
-    let get = |path: Endpoint| block_on(async { look.reading()?.get(&path).await });
+    let get = |path: Endpoint| block_on(async { look.reading().await?.get(&path).await });
     let difference = if let Ok(id) = what.parse::<i64>() {
         of_improvement(&get(one(id))?)?
     } else {

@@ -130,7 +130,7 @@ fn one(look: &api::Args, entity: &EntityArgument, environment: Option<String>) -
     // Ties lead to numbers; people know names.
     let everybody = Endpoint::new(["api", "entities"]).with("built_in", Some(true)).with("limit", Some(1_000));
     let (entity, everybody) = block_on(async {
-        let api = look.reading()?;
+        let api = look.reading().await?;
         Ok((api.get(&path).await?, api.get(&everybody).await?))
     })?;
     tell(look, &entity, |entity, style| {

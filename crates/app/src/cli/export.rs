@@ -44,7 +44,7 @@ enum Format {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { entity, environment, format, look } = args;
     let exported = block_on(async {
-        let api = look.reading()?;
+        let api = look.reading().await?;
         let config = api.get(&Endpoint::new(["api", "improvements", "config"])).await?;
         let entities = match &entity {
             Some(named) => vec![one(&api, &named.entity_type, &named.entity, environment).await?],

@@ -9,9 +9,9 @@ use uplift_runner::{Clock as _, SystemClock, watch};
 
 use super::block_on;
 use crate::api::{self, Api, Client};
-use crate::database::{self, Writable};
+use crate::database::{Opened, Writable};
 use crate::import::{self, Source, Summary, Teller};
-use crate::lock::{self, Claim, Holder};
+use crate::lock::Holder;
 use crate::text::{Style, print, print_json};
 use crate::usage::{DONE, Misuse, PARTLY};
 
@@ -68,16 +68,12 @@ async fn import(args: &Args, sources: &[Source], teller: &mut Teller) -> anyhow:
     if let Some(server) = args.look.server() {
         return to_server(&server, args.at, sources, teller).await;
     }
-    let file = args.look.database.path()?;
-    database::make_folder(&file)?;
-    match lock::claim(&file, &Holder::this_process(None))? {
-        Claim::Held(Holder { url: Some(url), .. }) => to_server(&url, args.at, sources, teller).await,
-        Claim::Held(holder) => bail!("{} is being written by {holder}: try again when it is done", file.display()),
-        Claim::Ours(lock) => {
-            let policy = args.look.settings.load()?.policy;
-            let store = Writable::open(&file, policy, lock)?;
-            let place = file.display().to_string();
-            let summary = to_file(&store, place, args.at, sources, teller).await;
+    let place = args.look.database.place()?;
+    match place.open(&Holder::this_process(None), || Ok(args.look.settings.load()?.policy)).await? {
+        Opened::Held(Holder { url: Some(url), .. }) => to_server(&url, args.at, sources, teller).await,
+        Opened::Held(holder) => bail!("{place} is being written by {holder}: try again when it is done"),
+        Opened::Ours(store) => {
+            let summary = to_file(&store, place.to_string(), args.at, sources, teller).await;
             store.close().await;
             summary
         }

@@ -43,7 +43,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     log::start(args.log_format, LOG_LEVEL);
     let settings = args.settings.load()?;
-    let database = args.database.path()?;
+    let database = args.database.place()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(args.threads.into()).enable_all().build()?;
     let options = serve::Options {

@@ -71,7 +71,7 @@ pub(super) fn ask(
     path: &Endpoint,
     show: impl FnOnce(&Value, Style) -> String,
 ) -> anyhow::Result<ExitCode> {
-    let answer = block_on(async { look.reading()?.get(path).await })?;
+    let answer = block_on(async { look.reading().await?.get(path).await })?;
     tell(look, &answer, show)
 }
 

@@ -79,12 +79,26 @@ fn show(status: &Value, style: Style) -> String {
                 counted(metrics, "inconclusive")
             ),
         ),
+        ("helped", helped(&status["claims"])),
         ("rollback rate", numeric(metrics, "rollback_rate", percent)),
         ("mode", mode(status)),
         ("database", database(&status["storage"])),
         ("retention", retention(&status["storage"])),
     ]));
     shown
+}
+
+/// What may be claimed of what was kept.
+fn helped(claims: &Value) -> String {
+    match (whole(claims, "helped"), whole(claims, "possible")) {
+        (_, 0) => "nothing was kept yet of which that could be said".to_owned(),
+        (helped, possible) => format!(
+            "may be said of {} of {} kept, with at most {} of such sayings expected to be false",
+            count(helped),
+            count(possible),
+            numeric(claims, "false_claims", percent)
+        ),
+    }
 }
 
 fn mode(status: &Value) -> String {
@@ -142,6 +156,7 @@ mod tests {
             "counts": {"events": 10652, "tasks": 465, "tasks_succeeded": 275, "tasks_failed": 190, "agents": 1, "tools": 15,
                 "error_groups": 3, "opportunities_pending": 2, "opportunities_in_progress": 0, "improvements_active": 0},
             "system": {"metrics": {"decided": 0, "rollback_rate": null}},
+            "claims": {"helped": 3, "possible": 7, "false_claims": 0.1},
             "storage": {"file_bytes": 1_610_612_736_i64, "used_bytes": 1_048_576, "wal_bytes": 0,
                 "events_since": "2026-01-05T10:00:00Z", "events_deleted": 1_234, "tasks_deleted": 1,
                 "last_deleted_at": "2026-02-05T10:00:00Z", "full_since": "2026-02-06T10:00:00Z"}
@@ -153,6 +168,7 @@ mod tests {
             "465: 275 succeeded, 190 failed, 0 without",
             "1 agent, 15 tools",
             "auto, paused",
+            "may be said of 3 of 7 kept, with at most 10%",
             "1.5 GiB, 1.0 MiB in use, log 0.0 MiB; no room to write since 2026-02-06 10:00:00",
             "from 2026-01-05 10:00:00 on; deleted 1,234 raw events and 1 task, last at 2026-02-05 10:00:00",
         ] {

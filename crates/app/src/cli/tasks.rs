@@ -133,7 +133,7 @@ fn one(look: &api::Args, id: &str) -> anyhow::Result<ExitCode> {
     let task = Endpoint::new(["api", "tasks", id]);
     let events = Endpoint::new(["api", "events"]).with("task_id", Some(id)).with("limit", Some(SHOWN_EVENTS));
     let (task, events) = block_on(async {
-        let api = look.reading()?;
+        let api = look.reading().await?;
         Ok((api.get(&task).await?, api.get(&events).await?))
     })?;
     tell(look, &json!({ "task": task, "events": events }), |_, style| detail(&task, &events, style))

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use uplift_model::Time;
@@ -31,12 +31,11 @@ use uplift_runner::clock::ManualClock;
 use uplift_runner::{Engine, processes, watch};
 use uplift_sim::fleet::planted::{Harm, harms};
 use uplift_sim::fleet::traffic::{self, Traffic};
-use uplift_store::sqlite::SqliteStore;
 
 pub(crate) use score::Score;
 pub(crate) use show::render;
 
-use crate::database::{lock_for, make_folder};
+use crate::database::{Opened, Place};
 use crate::import::{self, Tally, Teller};
 use crate::lock::Holder;
 use crate::text::{Style, count};
@@ -79,7 +78,7 @@ pub(crate) struct Options {
     /// Tell nothing on the way.
     pub(crate) silent: bool,
     /// Where it is kept.
-    pub(crate) database: PathBuf,
+    pub(crate) database: Place,
 }
 
 /// What the demo came to.
@@ -98,7 +97,7 @@ pub(crate) struct Outcome {
     /// Seconds by what they went into.
     pub(crate) seconds_by: Seconds,
     /// Where it is kept.
-    pub(crate) database: PathBuf,
+    pub(crate) database: String,
     /// What became of everything.
     #[serde(flatten)]
     pub(crate) score: Score,
@@ -132,13 +131,18 @@ async fn timed<T>(sum: &mut f64, work: impl Future<Output = T>) -> T {
 /// Plays the demo.
 pub(crate) async fn play(options: &Options, style: Style) -> anyhow::Result<Outcome> {
     let began = Instant::now();
-    make_folder(&options.database)?;
     let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on the loopback interface")?;
     let url = format!("http://{}", listener.local_addr()?);
-    let lock = lock_for(&options.database, &Holder::this_process(Some(url.clone())))?;
-    let store = Arc::new(SqliteStore::open(&options.database)?);
     let clock = Arc::new(ManualClock::at(Time::from_micros(START_US)));
-    let engine = Engine::new(store.clone(), policy::policy(), clock.clone());
+    let us = Holder::this_process(Some(url.clone()));
+    let store = match options.database.open_at(&us, || Ok(policy::policy()), clock.clone()).await? {
+        Opened::Ours(store) => store,
+        Opened::Held(holder) => bail!("{} is being written by {holder}: name another", options.database),
+    };
+    let engine = store.engine.clone();
+    if engine.store().counts().await?.events > 0 {
+        bail!("{} holds events already: name an empty database", options.database);
+    }
     let server = tokio::spawn(axum::serve(listener, crate::serve::router(engine.clone())).into_future());
     let mut stage = Stage {
         world: World::new(url.clone())?,
@@ -154,7 +158,6 @@ pub(crate) async fn play(options: &Options, style: Style) -> anyhow::Result<Outc
         Err(error) => Err(error),
     };
     store.close().await;
-    drop(lock);
     finished
 }
 
@@ -227,7 +230,7 @@ impl Stage {
             events: history.accepted + self.world.events,
             seconds: began.elapsed().as_secs_f64(),
             seconds_by: self.seconds,
-            database: options.database.clone(),
+            database: options.database.to_string(),
             score,
         })
     }

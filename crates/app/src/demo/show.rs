@@ -62,7 +62,7 @@ pub(crate) fn render(outcome: &Outcome, style: Style) -> String {
         outcome.hours,
         outcome.seconds
     );
-    let database = outcome.database.display();
+    let database = &outcome.database;
     put!(
         &mut text,
         "\nLook further:\n  uplift status --database {database}\n  uplift opportunities --database {database}\n  uplift serve \

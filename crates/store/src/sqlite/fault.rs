@@ -4,37 +4,6 @@ use rusqlite::{ErrorCode, ffi};
 
 use crate::error::StoreError;
 
-/// An error on its way out of a closure over a connection.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    /// SQLite said no.
-    Sql(rusqlite::Error),
-    /// We did.
-    Store(StoreError),
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl Fault {
-    /// The error for callers: `place` is the database, `context` what was being done.
-    pub(crate) fn into_store(self, place: &str, context: &'static str) -> StoreError {
-        match self {
-            Self::Store(error) => error,
-            Self::Sql(error) => of_sqlite(&error, place, context),
-        }
-    }
-}
-
 /// What SQLite says where the system does not let a file grow other than for want of room on the disk: a quota, a limit of
 /// the size of files, a network disk that tells of it when it synchronises.
 const NO_ROOM: [i32; 5] = [
@@ -61,9 +30,4 @@ pub(crate) fn of_sqlite(error: &rusqlite::Error, place: &str, context: &'static 
         Some(ErrorCode::DatabaseCorrupt) => StoreError::Corrupt { place, what: "pages", reason },
         _ => StoreError::Engine { context, reason },
     }
-}
-
-/// What is stored in a column cannot be read as `what`.
-pub(crate) fn corrupt(what: &'static str, reason: impl ToString) -> Fault {
-    Fault::Store(StoreError::Corrupt { place: "the database".to_owned(), what, reason: reason.to_string() })
 }

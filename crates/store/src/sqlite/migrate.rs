@@ -28,6 +28,7 @@ migrations![
     "008_add_trials",
     "009_add_spans",
     "010_add_retention",
+    "011_add_nodes",
 ];
 
 /// The schema version this code writes.

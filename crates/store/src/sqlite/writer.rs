@@ -9,19 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::dictionary::Dictionary;
-use super::fault::{Fault, of_sqlite};
-use super::{SqliteStore, intake, step};
+use super::fault::of_sqlite;
 use crate::error::{StoreError, StoreResult};
-use crate::writes::{IntakeBatch, IntakeReceipt, StepCommit, StepReceipt};
+use crate::logic::dictionary::Dictionary;
+use crate::logic::requests::{Host, QUEUE, Request, serve};
+use crate::sql::Connection;
+use crate::store::SqlStore;
 
-/// Requests that may wait for the writer; more wait in their senders.
-const QUEUE: usize = 256;
-/// Most events in one transaction: bounds how long a request waits for the others in its commit.
-const EVENTS_PER_COMMIT: usize = 8_000;
 /// The WAL is written back in the background from this size on, bytes.
 const PASSIVE_CHECKPOINT_BYTES: u64 = 16 << 20;
 /// The writer pauses to begin the WAL anew once it holds so much, bytes: as soon as the background has written back nearly
@@ -35,38 +31,21 @@ const WAL_FRAME_BYTES: u64 = 4_096 + 24;
 const LEFT_FOR_PAUSE: i64 = 1_000;
 /// How often the background tries in a row to come that close: each time it writes back what came in meanwhile.
 const CATCH_UP: usize = 4;
-/// A commit that takes longer is worth a line in the log.
-const LONG_COMMIT: Duration = Duration::from_millis(50);
 /// How much the WAL may grow after a reader kept it from being emptied, before that is tried again, bytes.
 const RETRY_WAL_BYTES: u64 = 32 << 20;
 /// How often the background looks at the WAL's size.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Work that only reads, on the writer's connection.
-type Read = Box<dyn FnOnce(&Connection) + Send>;
-
-/// What the writer can be asked for.
-pub(super) enum Request {
-    /// Take in events.
-    Intake(IntakeBatch, oneshot::Sender<StoreResult<IntakeReceipt>>),
-    /// Write what a step decided.
-    Step(Box<StepCommit>, oneshot::Sender<StoreResult<StepReceipt>>),
-    /// Read, where there is only one connection.
-    Read(Read),
-    /// Finish.
-    Close(oneshot::Sender<()>),
-}
-
 /// The handle of the writing thread.
-pub(super) struct Writer {
+pub(crate) struct SqliteWriter {
     requests: mpsc::Sender<Request>,
     stop: Arc<AtomicBool>,
     checkpointer: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Writer {
+impl SqliteWriter {
     /// Starts the thread on a connection that is ready; `file` is the database, unless it is in memory.
-    pub(super) fn start(connection: Connection, place: String, file: Option<PathBuf>) -> StoreResult<Self> {
+    pub(crate) fn start(connection: rusqlite::Connection, place: String, file: Option<PathBuf>) -> StoreResult<Self> {
         let spawn =
             |error: std::io::Error| StoreError::Engine { context: "starting a thread", reason: error.to_string() };
         connection.set_prepared_statement_cache_capacity(128);
@@ -81,20 +60,21 @@ impl Writer {
             }
             None => None,
         };
-        let wal = file.as_deref().map(SqliteStore::wal_path);
+        let wal = file.as_deref().map(SqlStore::wal_path);
         let dictionary = Dictionary::default();
+        let connection = Connection::Sqlite(connection);
         let state = State { connection, dictionary, place, wal, wal_retry_bytes: 0, backlog };
-        std::thread::Builder::new().name("uplift-writer".into()).spawn(move || state.run(inbox)).map_err(spawn)?;
+        std::thread::Builder::new().name("uplift-writer".into()).spawn(move || serve(state, inbox)).map_err(spawn)?;
         Ok(Self { requests, stop, checkpointer: Mutex::new(checkpointer) })
     }
 
     /// Hands a request over, waiting for room.
-    pub(super) async fn send(&self, request: Request) -> StoreResult<()> {
+    pub(crate) async fn send(&self, request: Request) -> StoreResult<()> {
         self.requests.send(request).await.map_err(|_| StoreError::Closed)
     }
 
     /// Finishes what was accepted and ends the threads.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             thread.thread().unpark();
@@ -107,7 +87,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for SqliteWriter {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
@@ -124,7 +104,7 @@ struct Backlog {
 
 /// Writes the WAL back without stopping anybody, on a connection of its own.
 fn checkpoint_in_background(path: &Path, stop: &AtomicBool, backlog: &Backlog) {
-    let wal = SqliteStore::wal_path(path);
+    let wal = SqlStore::wal_path(path);
     let mut connection = None;
     let mut failing = false;
     while !stop.load(Ordering::Relaxed) {
@@ -133,7 +113,7 @@ fn checkpoint_in_background(path: &Path, stop: &AtomicBool, backlog: &Backlog) {
             continue;
         }
         if connection.is_none() {
-            connection = Connection::open(path).ok();
+            connection = rusqlite::Connection::open(path).ok();
         }
         let Some(connection) = &connection else { continue };
         for _ in 0..CATCH_UP {
@@ -157,7 +137,7 @@ fn checkpoint_in_background(path: &Path, stop: &AtomicBool, backlog: &Backlog) {
 
 /// Writes back what the WAL holds, without stopping anybody. Returns how many bytes it holds, and how many pages of it
 /// are left.
-fn write_back(connection: &Connection) -> rusqlite::Result<(u64, i64)> {
+fn write_back(connection: &rusqlite::Connection) -> rusqlite::Result<(u64, i64)> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         let (held, written): (i64, i64) = (row.get(1)?, row.get(2)?);
         Ok((held.max(0) as u64 * WAL_FRAME_BYTES, held - written))
@@ -173,143 +153,59 @@ struct State {
     backlog: Arc<Backlog>,
 }
 
-/// An answer that waits for the commit.
-enum Answer {
-    Intake(oneshot::Sender<StoreResult<IntakeReceipt>>, StoreResult<IntakeReceipt>),
-    Step(oneshot::Sender<StoreResult<StepReceipt>>, StoreResult<StepReceipt>),
-}
+impl Host for State {
+    fn place(&self) -> &str {
+        &self.place
+    }
 
-impl Answer {
-    /// Tells the caller; `commit` is the fate of the transaction.
-    fn send(self, commit: Result<(), &StoreError>) {
-        // A caller that has gone away is nobody to tell.
-        match self {
-            Self::Intake(to, result) => drop(to.send(commit.map_err(Clone::clone).and(result))),
-            Self::Step(to, result) => drop(to.send(commit.map_err(Clone::clone).and(result))),
+    fn connection(&self) -> Result<&Connection, StoreError> {
+        Ok(&self.connection)
+    }
+
+    fn desk(&mut self) -> Result<(&Connection, &mut Dictionary), StoreError> {
+        Ok((&self.connection, &mut self.dictionary))
+    }
+
+    fn forget(&mut self) {
+        self.dictionary = Dictionary::default();
+    }
+
+    fn begin(&mut self) -> StoreResult<()> {
+        self.run("BEGIN IMMEDIATE", "beginning a transaction")
+    }
+
+    fn commit(&mut self) -> StoreResult<()> {
+        self.run("COMMIT", "committing")
+    }
+
+    fn is_within(&self) -> bool {
+        !self.sqlite().is_autocommit()
+    }
+
+    fn rest(&mut self) {
+        self.restart_long_wal();
+    }
+
+    fn finish(&mut self) {
+        if self.wal.is_some()
+            && let Err(error) = self.sqlite().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        {
+            // Nothing is lost: the next opening reads the WAL.
+            tracing::debug!(%error, "the write-ahead log was left as it is");
         }
     }
-}
-
-/// A panic in one request must not end the only thread that writes: it becomes that request's error.
-fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        let reason = "it panicked; nothing of it was written".to_owned();
-        Err(StoreError::Engine { context: "writing", reason }.into())
-    })
 }
 
 impl State {
-    fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
-        while let Some(first) = inbox.blocking_recv() {
-            let mut next = Some(first);
-            while let Some(request) = next.take() {
-                match request {
-                    Request::Read(work) => work(&self.connection),
-                    Request::Close(reply) => {
-                        inbox.close();
-                        while let Ok(left) = inbox.try_recv() {
-                            self.group(left, &mut inbox);
-                        }
-                        self.finish();
-                        // Whoever asked may have gone away.
-                        let _gone = reply.send(());
-                        return;
-                    }
-                    write => next = self.group(write, &mut inbox),
-                }
-            }
+    fn sqlite(&self) -> &rusqlite::Connection {
+        match &self.connection {
+            Connection::Sqlite(connection) => connection,
+            Connection::Postgres(_) => unreachable!("this writer was started with a connection of SQLite's"),
         }
-        self.finish();
     }
 
-    /// Runs `first` and what waits behind it in one transaction. Returns a request that does not belong to it.
-    fn group(&mut self, first: Request, inbox: &mut mpsc::Receiver<Request>) -> Option<Request> {
-        let mut left = None;
-        let mut answers = Vec::new();
-        let begun = self.connection.execute_batch("BEGIN IMMEDIATE");
-        let mut fate = begun.map_err(|error| of_sqlite(&error, &self.place, "beginning a transaction"));
-        let (began, mut events, mut next) = (Instant::now(), 0, Some(first));
-        while let Some(request) = next.take() {
-            match request {
-                Request::Intake(batch, reply) => {
-                    events += batch.events.len();
-                    let result = self.within(&mut fate, |state| state.intake(&batch));
-                    answers.push(Answer::Intake(reply, result));
-                }
-                Request::Step(commit, reply) => {
-                    let result = self.within(&mut fate, |state| state.step(&commit));
-                    answers.push(Answer::Step(reply, result));
-                }
-                other => {
-                    left = Some(other);
-                    break;
-                }
-            }
-            if events < EVENTS_PER_COMMIT && fate.is_ok() {
-                next = inbox.try_recv().ok();
-            }
-        }
-        if fate.is_ok() {
-            let committed = self.connection.execute_batch("COMMIT");
-            fate = committed.map_err(|error| of_sqlite(&error, &self.place, "committing"));
-        }
-        if fate.is_err() {
-            self.roll_back();
-        }
-        let (took, requests) = (began.elapsed(), answers.len());
-        if took > LONG_COMMIT {
-            tracing::debug!(?took, requests, events, "a commit took long");
-        }
-        for answer in answers {
-            answer.send(fate.as_ref().copied());
-        }
-        self.restart_long_wal();
-        left
-    }
-
-    /// Runs one request within the transaction, undoing only it when it fails; where the failure took the whole
-    /// transaction with it (a full disk does), that becomes the fate of all.
-    fn within<T>(
-        &mut self,
-        fate: &mut StoreResult<()>,
-        work: impl FnOnce(&mut Self) -> Result<T, Fault>,
-    ) -> StoreResult<T> {
-        if let Err(error) = fate {
-            return Err(error.clone());
-        }
-        let result = self
-            .connection
-            .execute_batch("SAVEPOINT request")
-            .map_err(Fault::from)
-            .and_then(|()| guarded(|| work(self)))
-            .and_then(|value| Ok(self.connection.execute_batch("RELEASE request").map(|()| value)?));
-        result.map_err(|fault| {
-            let error = fault.into_store(&self.place, "writing");
-            // What the failed request put into the caches is not in the database.
-            self.dictionary = Dictionary::default();
-            let undone = self.connection.execute_batch("ROLLBACK TO request; RELEASE request");
-            if self.connection.is_autocommit() || undone.is_err() {
-                *fate = Err(error.clone());
-            }
-            error
-        })
-    }
-
-    fn intake(&mut self, batch: &IntakeBatch) -> Result<IntakeReceipt, Fault> {
-        intake::commit(&self.connection, &mut self.dictionary, batch)
-    }
-
-    fn step(&mut self, commit: &StepCommit) -> Result<StepReceipt, Fault> {
-        step::commit(&self.connection, &mut self.dictionary, commit)
-    }
-
-    fn roll_back(&mut self) {
-        self.dictionary = Dictionary::default();
-        if !self.connection.is_autocommit()
-            && let Err(error) = self.connection.execute_batch("ROLLBACK")
-        {
-            tracing::error!(%error, "a failed transaction could not be rolled back");
-        }
+    fn run(&self, sql: &str, context: &'static str) -> StoreResult<()> {
+        self.sqlite().execute_batch(sql).map_err(|error| of_sqlite(&error, &self.place, context))
     }
 
     /// Pauses to begin the WAL anew. Never waits for a reader: one that is in the middle of something leaves it for the
@@ -322,10 +218,11 @@ impl State {
             return;
         }
         let began = Instant::now();
-        let restarted = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
-            self.connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, i64>(0))
-        });
-        if let Err(error) = self.connection.busy_timeout(super::BUSY_TIMEOUT) {
+        let restarted = self
+            .sqlite()
+            .busy_timeout(Duration::ZERO)
+            .and_then(|()| self.sqlite().query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, i64>(0)));
+        if let Err(error) = self.sqlite().busy_timeout(super::BUSY_TIMEOUT) {
             tracing::warn!(%error, "the busy timeout could not be set");
         }
         tracing::debug!(took = ?began.elapsed(), held, "the writer paused to begin the write-ahead log anew");
@@ -341,14 +238,5 @@ impl State {
                 held + RETRY_WAL_BYTES
             }
         };
-    }
-
-    fn finish(&self) {
-        if self.wal.is_some()
-            && let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        {
-            // Nothing is lost: the next opening reads the WAL.
-            tracing::debug!(%error, "the write-ahead log was left as it is");
-        }
     }
 }

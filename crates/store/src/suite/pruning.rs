@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uplift_model::Time;
 use uplift_model::entity::EntityType;
 use uplift_model::event::{Event, EventKind, Outcome, Source};
+use uplift_model::span::{SpanLink, SpanRole};
 use uplift_model::trial::AssignmentUnit;
 
 use super::sample::{
@@ -442,4 +443,47 @@ pub async fn sums_show_no_difference(store: Subject) {
     assert!(deleted > 500, "only {deleted} events went");
     let left = on_record(&*store).await.len();
     assert!(left > 100, "only {left} events are left");
+}
+
+/// Spans that are no events go with their trace, in steps like events; one that waits for another goes too, and what
+/// comes in for the trace later is taken as for a new one.
+pub async fn spans_that_are_no_events_go_too(store: Subject) {
+    let plain = |id: String, parent: &str| {
+        let mut span = ended("unused", &id, hour(0));
+        (span.task_id, span.trace_id) = (None, Some("x".to_owned()));
+        let parent = Some(parent.to_owned());
+        span.link = Some(SpanLink { parent, role: SpanRole::Plain, names_entity: false });
+        span
+    };
+    let mut spans: Vec<Event> = (0..40).map(|id| plain(format!("s{id:02}"), "gone")).collect();
+    let mut work = plain("work".to_owned(), "s00");
+    work.kind = EventKind::LlmCall;
+    work.link = Some(SpanLink { parent: Some("s00".to_owned()), role: SpanRole::Work, names_entity: false });
+    spans.push(work);
+    assert_eq!(arrive(&*store, spans, hour(0)).await, 41);
+    let settle = IntakeBatch { settle_before: Some(hour(1)), received_at: hour(1), ..batch(Vec::new()) };
+    assert_eq!(store.commit_intake(settle).await.unwrap().settled, 1);
+    // Two traces: the last one stays.
+    arrive(&*store, vec![ended("later", "1", hour(49))], hour(49)).await;
+    let mut gone = 0;
+    for _ in 0..50 {
+        let done = prune_once(&*store, hour(50), 10, None, 20).await;
+        assert!(done.events <= 20, "{done:?}");
+        gone += done.events;
+        if !done.more {
+            break;
+        }
+    }
+    assert_eq!(gone, 41);
+    assert_eq!(store.storage().await.unwrap().events_deleted, 41);
+    assert_eq!(ids(&*store).await, ["later/1"]);
+    // The span that all of them hung from, at last.
+    let mut root = plain("gone".to_owned(), "");
+    root.link = Some(SpanLink { parent: None, role: SpanRole::Plain, names_entity: false });
+    let again = plain("s00".to_owned(), "gone");
+    assert_eq!(arrive(&*store, vec![root, again], hour(51)).await, 2);
+    let settle = IntakeBatch { settle_before: Some(hour(60)), received_at: hour(60), ..batch(Vec::new()) };
+    store.commit_intake(settle).await.unwrap();
+    prune(&*store, hour(200), 10, Some(100)).await;
+    assert_eq!(ids(&*store).await, Vec::<String>::new());
 }

@@ -1,16 +1,18 @@
 //! Spans of traces: the same tasks whatever came first, and when each is counted.
 
-use uplift_model::event::{Event, EventKind, Outcome};
+use uplift_model::event::{Event, EventKind, Exposure, Outcome};
 use uplift_model::policy::ImprovementConfig;
 use uplift_model::rollup::OperationDelta;
 use uplift_model::span::{SpanLink, SpanRole};
 use uplift_model::task::{OutcomeRule, Task};
+use uplift_model::trial::AssignmentUnit;
 use uplift_model::{EntityKey, EntityType, Hour};
 
 use super::sample::{
     Dice, START, Subject, batch, broken, call, event, group, hour, in_environment, name, of_agent, rollup, second,
     select, take, whole,
 };
+use super::scene::on_trial;
 use crate::reads::Store;
 use crate::rows::{EntitySelector, EventFilter, TaskFilter};
 use crate::writes::{IntakeBatch, IntakeReceipt, StepCommit, Write};
@@ -395,4 +397,25 @@ async fn forget(store: &dyn Store) {
     let lease = uplift_model::process::Lease { name: "none".into(), holder: "nobody".into(), epoch: 99 };
     let commit = StepCommit { at: hour(1), lease: Some(lease), writes: vec![nobody], ..StepCommit::default() };
     assert!(store.commit_step(commit).await.is_err());
+}
+
+/// The span of the request says which arm was served; it is no event of anybody, and may come long after the others.
+pub async fn exposures_of_plain_spans_count(store: Subject) {
+    let (_, id) = on_trial(&*store, "a", AssignmentUnit::Task).await;
+    let exposure = Exposure { trial: id, arm: "candidate".to_owned(), revision: "r".to_owned() };
+    let of = |id: &str, parent: Option<&str>, role: SpanRole, seconds: i64| {
+        let mut span = event(id, EventKind::TaskCompleted, hour(10).plus_micros(seconds * 1_000_000));
+        span.trace_id = Some("x".into());
+        span.task_id = (role == SpanRole::Agent).then(|| id.to_owned());
+        span.link = Some(SpanLink { parent: parent.map(str::to_owned), role, names_entity: role == SpanRole::Agent });
+        span
+    };
+    take(&*store, vec![of("agent", Some("request"), SpanRole::Agent, 5)]).await;
+    let first = store.changed_units(id, 0, 10).await.unwrap();
+    assert_eq!((first.units.len(), &first.units[0].exposures[..]), (1, &[][..]));
+    let mut request = of("request", None, SpanRole::Plain, 6);
+    request.exposures = vec![exposure.clone()];
+    take(&*store, vec![request]).await;
+    let then = store.changed_units(id, first.cursor, 10).await.unwrap();
+    assert_eq!((then.units.len(), &then.units[0].exposures[..]), (1, &[exposure][..]));
 }

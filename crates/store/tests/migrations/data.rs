@@ -119,6 +119,7 @@ pub(crate) const ROWS: &[(&str, &str)] = &[
 pub(crate) const FILLED: &[&str] = &[
     "engine_clock",
     "config_seq",
+    "writer_turns",
     "detection_settings",
     "process_registry",
     "retention_totals",

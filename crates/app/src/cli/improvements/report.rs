@@ -7,7 +7,7 @@ use crate::cli::show::{
     command, counted, entity, facts, items, number, numeric, raw, text, time, whole as number_of,
 };
 use crate::differ;
-use crate::text::{Column, Style, Table, clean, percent, put};
+use crate::text::{Column, Style, Table, clean, count, percent, put};
 
 /// Everything about one improvement.
 pub(super) fn whole(look: &api::Args, report: &Value, style: Style) -> String {
@@ -169,8 +169,30 @@ fn history(report: &Value, style: Style) -> String {
             let effect = interval(entry, "effectiveness", "effectiveness_low", "effectiveness_high");
             put!(&mut shown, "\n  effectiveness  {effect}\n");
         }
+        if let Some(claim) = entry.get("claim").filter(|claim| claim.is_object()) {
+            put!(&mut shown, "  claim          {}\n", self::claim(claim));
+        }
     }
     shown
+}
+
+/// Whether it may be said that it helped, at the fleet's share of false claims.
+fn claim(claim: &Value) -> String {
+    // Beyond a million, how much more does not matter to anybody.
+    let odds =
+        |field: &str| {
+            numeric(claim, field, |ln| {
+                if ln < 1e6_f64.ln() { count(ln.exp() as i64) } else { "over a million".to_owned() }
+            })
+        };
+    let odds = format!("evidence {} to 1, needed {} to 1", odds("log_evidence"), odds("log_needed"));
+    if claim["withdrawn"].as_bool() == Some(true) {
+        format!("withdrawn: it was taken back for harm since ({odds})")
+    } else if claim["stands"].as_bool() == Some(true) {
+        format!("it may be said that it helped ({odds})")
+    } else {
+        format!("too little to say that it helped, among all that was tried ({odds})")
+    }
 }
 
 fn steps(report: &Value, style: Style) -> String {
@@ -233,7 +255,8 @@ mod tests {
             "effect": {"estimate": 0.5, "low": 0.2, "high": 0.7}}]}});
         report["history"] = json!([{"outcome": "kept", "decided_at": "2026-01-06T11:00:00Z",
             "report": "# Improvement 7\n\n- fewer \u{1b}]0;x\u{7}errors\n", "effectiveness": 0.4,
-            "effectiveness_low": 0.1, "effectiveness_high": 0.6}]);
+            "effectiveness_low": 0.1, "effectiveness_high": 0.6,
+            "claim": {"stands": true, "withdrawn": false, "log_evidence": 8.2, "log_needed": 5.23}}]);
         report["process_instances"] = json!([{"name": "ImprovementProcess", "state": "done", "wake_at": null, "steps": [
             {"at": "2026-01-05T10:00:01Z", "from": "validate", "to": "deploy", "note": "every check passed"}]}]);
         let shown = whole(&api::Args::default(), &report, Style { width: 140, colour: false });
@@ -251,6 +274,7 @@ mod tests {
             "2026-01-06 11:00:00: kept",
             "  - fewer errors\n",
             "effectiveness  +40.0% (+10.0% to +60.0%)",
+            "claim          it may be said that it helped (evidence 3,640 to 1, needed 186 to 1)",
             "validate -> deploy",
             "uplift diff 7",
         ] {

@@ -1,0 +1,216 @@
+//! The latest tasks of an entity with their tool calls, for detectors.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+
+use crate::sql::Connection;
+use serde_json::Value;
+use uplift_model::Time;
+use uplift_model::entity::EntityKey;
+use uplift_model::event::{EventKind, Outcome};
+use uplift_model::opportunity::EventRef;
+use uplift_model::time::MICROS_PER_DAY;
+
+use super::decode::Columns;
+use super::tasks::DURATION_MS;
+use super::{list, place};
+use crate::logic::fault::Fault;
+use crate::rows::{CallRow, EntityWindowRows, TaskRow};
+
+/// A task with its key in the table.
+struct Keyed {
+    trace_no: i64,
+    name: String,
+    environment: String,
+    row: TaskRow,
+    /// Its raw events are on record.
+    whole: bool,
+}
+
+/// A call on its way to its task.
+struct Call {
+    ts: i64,
+    row: CallRow,
+}
+
+/// Reads the window.
+pub(super) fn read(
+    connection: &Connection,
+    entity: EntityKey,
+    days: u32,
+    max_tasks: u32,
+) -> Result<EntityWindowRows, Fault> {
+    let sql = "SELECT last_seen_at FROM entities WHERE entity_type = ?1 AND entity_id = ?2";
+    let key = (entity.entity_type.as_str(), entity.entity_id);
+    let as_of = list::first(connection, "an entity", sql, key, |row| Columns::of(row, "an entity").time_option())?;
+    let Some(as_of) = as_of.flatten() else {
+        return Ok(EntityWindowRows { as_of: None, tasks: Vec::new(), context_reads: Vec::new() });
+    };
+    let start = as_of.plus_micros(-i64::from(days).saturating_mul(MICROS_PER_DAY));
+    let mut tasks = latest(connection, entity, start, max_tasks)?;
+    let context_reads = attach_calls(connection, &mut tasks)?;
+    // By time and name, so that the order of arrival does not show.
+    tasks.sort_by(|a, b| {
+        let key = |task: &Keyed| (task.row.ended_at, task.row.trace_key.clone(), task.row.task_id.clone());
+        key(a).cmp(&key(b))
+    });
+    let tasks = tasks.into_iter().map(|keyed| keyed.row).collect();
+    Ok(EntityWindowRows { as_of: Some(as_of), tasks, context_reads })
+}
+
+/// The latest ended tasks, less those that were last seen before `start`, or whose raw events are gone.
+fn latest(connection: &Connection, entity: EntityKey, start: Time, max_tasks: u32) -> Result<Vec<Keyed>, Fault> {
+    let sql = format!(
+        "SELECT k.trace_no, k.task, t.environment, t.trace_key, k.outcome, k.last_us, {DURATION_MS},
+            coalesce(k.end_tokens_in, k.tokens_in) + coalesce(k.end_tokens_out, k.tokens_out),
+            CAST(coalesce(k.end_cost_nano, k.cost_nano) AS double precision) / 1e9, k.errors, a.attributes,
+            EXISTS (SELECT 1 FROM pruned_traces AS p WHERE p.trace_no = k.trace_no)
+        FROM task_rows AS k
+        CROSS JOIN traces AS t ON t.trace_no = k.trace_no
+        LEFT JOIN attribute_sets AS a ON a.attributes_no = k.attributes_no
+        WHERE k.pseudo = 0 AND k.entity_type = ?1 AND k.entity_id = ?2 AND k.end_us IS NOT NULL
+        ORDER BY k.trace_no DESC LIMIT ?3"
+    );
+    let parameters = (entity.entity_type.code(), entity.entity_id, max_tasks);
+    let mut tasks = list::all(connection, "a task", &sql, parameters, |row| {
+        let mut columns = Columns::of(row, "a task");
+        let (trace_no, name): (_, String) = (columns.get()?, columns.get()?);
+        let (environment, trace_key): (_, String) = (columns.get()?, columns.get()?);
+        let row = TaskRow {
+            task_id: if name.is_empty() { trace_key.clone() } else { name.clone() },
+            trace_key,
+            outcome: columns.outcome()?,
+            ended_at: columns.time_option()?,
+            duration_ms: columns.get()?,
+            tokens: columns.get()?,
+            cost_usd: columns.get()?,
+            errors: columns.get()?,
+            attributes: columns.get()?,
+            calls: Vec::new(),
+        };
+        Ok(Keyed { trace_no, name, environment, row, whole: !columns.get::<bool>()? })
+    })?;
+    // A task without its calls would look like one that made none.
+    tasks.retain(|task| task.whole && task.row.ended_at.is_none_or(|ended| ended >= start));
+    Ok(tasks)
+}
+
+/// Gives each task its calls, trace by trace. Returns the contexts that were read, with counts.
+fn attach_calls(connection: &Connection, tasks: &mut [Keyed]) -> Result<Vec<(String, i64)>, Fault> {
+    let mut reader = Reader { connection, tools: HashMap::new(), contexts: HashMap::new(), reads: BTreeMap::new() };
+    // The tasks of a trace stand together: they were listed by trace.
+    for tasks in tasks.chunk_by_mut(|a, b| a.trace_no == b.trace_no) {
+        let mut calls: Vec<Vec<Call>> = tasks.iter().map(|_| Vec::new()).collect();
+        let trace_key = tasks[0].row.trace_key.clone();
+        let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+        reader.read(tasks[0].trace_no, &trace_key, &names, &mut calls)?;
+        for (task, mut calls) in tasks.iter_mut().zip(calls) {
+            if let Some(alone) = alone(connection, task)? {
+                reader.read(alone, &task.name, &[""], std::slice::from_mut(&mut calls))?;
+            }
+            calls.sort_by(|a, b| a.ts.cmp(&b.ts).then_with(|| natural(&a.row.event.id, &b.row.event.id)));
+            task.row.calls = calls.into_iter().map(|call| call.row).collect();
+        }
+    }
+    Ok(reader.reads.into_iter().collect())
+}
+
+/// The trace that holds the events of senders who know only the task, where its home is another trace.
+fn alone(connection: &Connection, task: &Keyed) -> Result<Option<i64>, Fault> {
+    if task.name.is_empty() {
+        return Ok(None);
+    }
+    let Some(alone) = place::trace(connection, &task.environment, &task.name)? else { return Ok(None) };
+    let home = place::home(connection, &task.environment, &task.name)?;
+    let sql = "SELECT 1 FROM task_rows WHERE trace_no = ?1 AND task = ''";
+    // What is folded under its own name is a task of its own.
+    let own = connection.prepare_cached(sql)?.exists([alone])?;
+    let here = home.is_some_and(|(trace_no, name)| trace_no == task.trace_no && name == task.name);
+    Ok((here && !own).then_some(alone))
+}
+
+/// Reads calls and counts context reads; names are read once each.
+struct Reader<'c> {
+    connection: &'c Connection,
+    tools: HashMap<i64, String>,
+    contexts: HashMap<i64, Option<String>>,
+    reads: BTreeMap<String, i64>,
+}
+
+impl Reader<'_> {
+    /// Reads a trace: the calls of the tasks of these names go to the place of the name.
+    fn read(&mut self, trace_no: i64, trace_key: &str, names: &[&str], calls: &mut [Vec<Call>]) -> Result<(), Fault> {
+        let sql = "SELECT coalesce(task, ''), id, ts, kind, tool, outcome, error_no, call_hash, attributes_no
+            FROM event_rows WHERE trace_no = ?1 AND kind IN (?2, ?3)";
+        let (call, read) = (EventKind::ToolExecuted.code(), EventKind::ContextRead.code());
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query((trace_no, call, read))?;
+        while let Some(row) = rows.next()? {
+            let mut columns = Columns::of(&row, "an event");
+            let name: String = columns.get()?;
+            let Some(place) = names.iter().position(|wanted| *wanted == name) else { continue };
+            let (id, ts, kind): (String, i64, i64) = (columns.get()?, columns.get()?, columns.get()?);
+            let tool: Option<i64> = columns.get()?;
+            let outcome = columns.outcome()?;
+            let error_no: Option<i64> = columns.get()?;
+            let call_hash = columns.get()?;
+            let attributes_no: Option<i64> = columns.get()?;
+            if kind == read {
+                if let Some(context) = attributes_no.map(|no| self.context(no)).transpose()?.flatten() {
+                    *self.reads.entry(context).or_default() += 1;
+                }
+            } else if let Some(tool) = tool {
+                let failed = error_no.is_some() || matches!(outcome, Some(Outcome::Failure | Outcome::Error));
+                let event = EventRef { trace_key: trace_key.to_owned(), id };
+                calls[place].push(Call { ts, row: CallRow { tool: self.tool(tool)?, failed, call_hash, event } });
+            }
+        }
+        Ok(())
+    }
+
+    fn tool(&mut self, number: i64) -> Result<String, Fault> {
+        if let Some(name) = self.tools.get(&number) {
+            return Ok(name.clone());
+        }
+        let sql = "SELECT name FROM names WHERE name_no = ?1";
+        let name: String =
+            list::first(self.connection, "a name", sql, [number], |row| Ok(row.get(0)?))?.unwrap_or_default();
+        self.tools.insert(number, name.clone());
+        Ok(name)
+    }
+
+    /// The context that these attributes name.
+    fn context(&mut self, number: i64) -> Result<Option<String>, Fault> {
+        if let Some(name) = self.contexts.get(&number) {
+            return Ok(name.clone());
+        }
+        let sql = "SELECT attributes FROM attribute_sets WHERE attributes_no = ?1";
+        let text: Option<String> = list::first(self.connection, "attributes", sql, [number], |row| Ok(row.get(0)?))?;
+        let attributes: Option<Value> = text.and_then(|text| serde_json::from_str(&text).ok());
+        let name = attributes.and_then(|attributes| Some(attributes.get("context")?.as_str()?.to_owned()));
+        self.contexts.insert(number, name.clone());
+        Ok(name)
+    }
+}
+
+/// The order of ids that senders count up: a number at the end counts as a number.
+fn natural(a: &str, b: &str) -> Ordering {
+    fn key(id: &str) -> (&str, usize, &str) {
+        let (prefix, digits) = id.split_at(id.trim_end_matches(|letter: char| letter.is_ascii_digit()).len());
+        let number = digits.trim_start_matches('0');
+        (prefix, number.len(), number)
+    }
+    key(a).cmp(&key(b)).then_with(|| a.cmp(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_at_the_end_count_as_numbers() {
+        let mut ids = ["x-10", "x-9", "y", "x", "x-09", "w-100", "10", "9", "x-123456789012345678901234567890"];
+        ids.sort_by(|a, b| natural(a, b));
+        assert_eq!(ids, ["9", "10", "w-100", "x", "x-09", "x-9", "x-10", "x-123456789012345678901234567890", "y"]);
+    }
+}

@@ -1,0 +1,77 @@
+//! Running a statement.
+
+use super::{Error, Params, Result, Row, Rows};
+use crate::postgres::session::Session;
+
+/// A prepared statement.
+pub(crate) enum Statement<'c> {
+    /// Of SQLite.
+    Sqlite(rusqlite::CachedStatement<'c>),
+    /// Of PostgreSQL, prepared when it first runs.
+    Postgres {
+        /// Where it runs.
+        session: &'c Session,
+        /// It, in SQLite's dialect.
+        sql: &'c str,
+    },
+}
+
+impl Statement<'_> {
+    /// Runs it; says how many rows it changed.
+    pub(crate) fn execute(&mut self, parameters: impl Params) -> Result<usize> {
+        parameters.bind(|values| match self {
+            Self::Sqlite(statement) => Ok(statement.execute(values)?),
+            Self::Postgres { session, sql } => Ok(session.execute(sql, values)?),
+        })
+    }
+
+    /// Inserts a row; gives the number it got. A table with such numbers has them in its first column.
+    pub(crate) fn insert(&mut self, parameters: impl Params) -> Result<i64> {
+        parameters.bind(|values| match self {
+            Self::Sqlite(statement) => Ok(statement.insert(values)?),
+            Self::Postgres { session, sql } => {
+                let rows = session.query(&format!("{sql} RETURNING *"), values)?;
+                rows.first().map_or(Err(Error::NoRows), |row| Row::Postgres(row).get(0))
+            }
+        })
+    }
+
+    /// Runs a query.
+    pub(crate) fn query(&mut self, parameters: impl Params) -> Result<Rows<'_>> {
+        parameters.bind(|values| match self {
+            Self::Sqlite(statement) => Ok(Rows::Sqlite(statement.query(values)?)),
+            Self::Postgres { session, sql } => Ok(Rows::Postgres { rows: session.query(sql, values)?, next: 0 }),
+        })
+    }
+
+    /// The first row of a query.
+    pub(crate) fn query_row<T>(
+        &mut self,
+        parameters: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T>,
+    ) -> Result<T> {
+        match self.query(parameters)?.next()? {
+            Some(row) => read(&row),
+            None => Err(Error::NoRows),
+        }
+    }
+
+    /// All rows of a query.
+    pub(crate) fn query_map<T>(
+        &mut self,
+        parameters: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<std::vec::IntoIter<Result<T>>> {
+        let mut rows = self.query(parameters)?;
+        let mut items = Vec::new();
+        while let Some(row) = rows.next()? {
+            items.push(read(&row));
+        }
+        Ok(items.into_iter())
+    }
+
+    /// Whether a query finds anything.
+    pub(crate) fn exists(&mut self, parameters: impl Params) -> Result<bool> {
+        Ok(self.query(parameters)?.next()?.is_some())
+    }
+}
