@@ -7,3 +7,12 @@ CREATE TABLE writer_turns (
     turn bigint NOT NULL
 ) WITH (fillfactor = 10);
 INSERT INTO writer_turns (one, turn) VALUES (1, 0);
+
+-- Servers that say they are at work, by the names under which they hold leases.
+CREATE TABLE nodes (
+    node       text COLLATE "C" PRIMARY KEY,
+    url        text COLLATE "C",
+    version    text COLLATE "C" NOT NULL,
+    started_at bigint NOT NULL,
+    seen_at    bigint NOT NULL
+);

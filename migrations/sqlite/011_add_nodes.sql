@@ -6,3 +6,12 @@ CREATE TABLE writer_turns (
     turn INTEGER NOT NULL
 );
 INSERT INTO writer_turns (one, turn) VALUES (1, 0);
+
+-- Servers that say they are at work, by the names under which they hold leases.
+CREATE TABLE nodes (
+    node       TEXT PRIMARY KEY,
+    url        TEXT,
+    version    TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    seen_at    INTEGER NOT NULL
+) WITHOUT ROWID;

@@ -1,6 +1,5 @@
 //! The server: store, engine, detection and HTTP in one process, until somebody asks it to stop.
 
-use std::future::IntoFuture;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use uplift_model::Policy;
 use uplift_runner::Engine;
-use uplift_web::AppState;
+use uplift_web::{AppState, ConnectionLimits};
 
 use crate::database::{Opened, Place};
 use crate::lock::Holder;
@@ -59,6 +58,7 @@ pub(crate) async fn run(database: &Place, options: &Options, policy: Policy) -> 
             bail!("{database} is in use by {holder}: stop that first, or serve another database with --database")
         }
     };
+    store.engine.set_url(url.clone());
     uplift_runner::watch::prepare(&store.engine).await?;
     let mut announced = announcement(&url, database);
     let grpc = match grpc_address {
@@ -85,12 +85,14 @@ async fn until_stopped(
     let state = AppState::new(engine.clone(), install_metrics()?, allowed_hosts);
     let mut beside = listeners.grpc.map_or_else(
         || tokio::spawn(until(stopped.clone())),
-        |grpc| tokio::spawn(take_beside(grpc, uplift_web::grpc_router(state.clone()), stopped.clone())),
+        |grpc| {
+            let app = uplift_web::grpc_router(state.clone());
+            tokio::spawn(uplift_web::serve(grpc, app, ConnectionLimits::default(), until(stopped.clone())))
+        },
     );
-    let app = uplift_web::router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let asked = stopped.clone();
-    let server = axum::serve(listeners.all, app).with_graceful_shutdown(until(asked)).into_future();
-    let mut server = tokio::spawn(server);
+    let app = uplift_web::router(state);
+    let mut server =
+        tokio::spawn(uplift_web::serve(listeners.all, app, ConnectionLimits::default(), until(stopped.clone())));
     let mut detection =
         tokio::spawn(keep_going(engine.clone(), stopped.clone(), "detection", uplift_runner::watch::run));
     let mut improving =
@@ -102,7 +104,7 @@ async fn until_stopped(
     tokio::select! {
         () = signal => {}
         ended = &mut server => {
-            ended.context("the server ended unexpectedly")?.context("the server failed")?;
+            ended.context("the server ended unexpectedly")?;
         }
     }
     engine.set_ready(false);
@@ -137,14 +139,6 @@ where
         }
         tracing::error!(?ended, "{what} ended by itself and is started again");
         tokio::time::sleep(RESTART).await;
-    }
-}
-
-/// Takes telemetry on an address of its own. Should it fail, the other address goes on taking it.
-async fn take_beside(listener: TcpListener, router: Router, stopped: watch::Receiver<bool>) {
-    let app = router.into_make_service_with_connect_info::<SocketAddr>();
-    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(until(stopped)).await {
-        tracing::error!(%error, "the extra address takes no telemetry any more");
     }
 }
 

@@ -145,6 +145,29 @@ fn broken_comparisons_are_invalid() {
 }
 
 #[test]
+fn a_split_in_doubt_keeps_nothing_and_still_rolls_back() {
+    let mut trial = trial(&[Measure::Success], 2_000.0);
+    trial.policy.on_inconclusive = OnInconclusive::Keep;
+    let better = at_horizon(&trial, &units(BETTER, 2_000, 5));
+    let worse = at_horizon(&trial, &units(Truth { success: [0.8, 0.6], ..EQUAL }, 2_000, 5));
+    let table = [
+        (&better, 99.0, Decision::Keep, Next::Keep),
+        (&better, 101.0, Decision::Inconclusive, Next::Rollback),
+        (&better, 1_001.0, Decision::InvalidAllocation, Next::Rollback),
+        (&worse, 101.0, Decision::Rollback, Next::Rollback),
+        (&worse, 1_001.0, Decision::InvalidAllocation, Next::Rollback),
+    ];
+    for (findings, evidence, decision, next) in table {
+        let mut findings = findings.clone();
+        findings.allocation.log_evidence = f64::ln(evidence);
+        let verdict = decide(&findings, &trial.policy);
+        assert_eq!((verdict.decision, verdict.next), (decision, next), "{evidence}: {}", verdict.text);
+        let named = verdict.reasons.contains(&Reason::SampleRatioMismatch);
+        assert_eq!(named, evidence > 100.0 && decision != Decision::Rollback, "{}", verdict.text);
+    }
+}
+
+#[test]
 fn the_same_record_twice_changes_nothing_and_a_late_one_is_counted() {
     let trial = trial(&[Measure::Success], 300.0);
     let list = units(EQUAL, 300, 8);

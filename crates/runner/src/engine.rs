@@ -14,8 +14,10 @@ use uplift_model::{Policy, Time};
 use uplift_store::writes::{IntakeBatch, IntakeReceipt, StepCommit, StepReceipt, Write};
 use uplift_store::{Store, StoreError, StoreResult};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Steadiness};
 use crate::disk::Disk;
+use crate::helped::Known;
+use crate::nodes::Nodes;
 use crate::preparing;
 use crate::processes::lease::Held;
 use crate::snapshot::Snapshot;
@@ -36,6 +38,7 @@ struct Inner {
     /// What the policy says of texts, compiled.
     redactor: RwLock<Arc<Redactor>>,
     clock: Arc<dyn Clock>,
+    steadiness: Mutex<Steadiness>,
     disk: Disk,
     room: Arc<Semaphore>,
     touched: Touched,
@@ -49,6 +52,10 @@ struct Inner {
     due: Notify,
     /// Held while opportunities become improvements, so that none becomes two.
     claims: tokio::sync::Mutex<()>,
+    helped: Known,
+    nodes: Nodes,
+    /// Held while settings change, so that no change is lost.
+    settings: tokio::sync::Mutex<()>,
 }
 
 /// Room in the queue for a number of events; given back when dropped.
@@ -76,6 +83,7 @@ impl Engine {
             file_policy: policy.clone(),
             policy: RwLock::new(Arc::new(policy)),
             clock,
+            steadiness: Mutex::default(),
             disk: Disk::default(),
             room,
             touched: Touched::default(),
@@ -87,6 +95,9 @@ impl Engine {
             paused: AtomicBool::new(false),
             due: Notify::new(),
             claims: tokio::sync::Mutex::new(()),
+            helped: Known::default(),
+            nodes: Nodes::default(),
+            settings: tokio::sync::Mutex::new(()),
         }))
     }
 
@@ -103,6 +114,12 @@ impl Engine {
     /// The moment it is.
     pub fn now(&self) -> Time {
         self.0.clock.now()
+    }
+
+    /// Whether the clock may be acted on now: not for some minutes after it was set.
+    pub(crate) fn trusts_clock(&self) -> bool {
+        let Some(elapsed) = self.0.clock.elapsed() else { return true };
+        self.0.steadiness.lock().unwrap_or_else(PoisonError::into_inner).trusts(self.now(), elapsed)
     }
 
     /// The policy as it was configured, before anything was set at run time.
@@ -163,6 +180,21 @@ impl Engine {
     /// Waits for the right to turn opportunities into improvements.
     pub(crate) async fn claims(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.claims.lock().await
+    }
+
+    /// Waits for the right to change settings.
+    pub(crate) async fn settings_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.settings.lock().await
+    }
+
+    /// What this node knows of itself among others.
+    pub(crate) fn nodes(&self) -> &Nodes {
+        &self.0.nodes
+    }
+
+    /// What was read of the history, to say what helped.
+    pub(crate) fn helped(&self) -> &Known {
+        &self.0.helped
     }
 
     /// Waits until something may have become due.

@@ -14,9 +14,12 @@
 //! - [`inbox`], `settling` (traces that became quiet), [`alerting`], `returning` (is a solved problem back?): four of the
 //!   things it does.
 //! - [`retention`]: the loop that deletes what is old; [`disk`]: whether there is room to write.
+//! - [`nodes`]: who looks after what where several servers share a database.
 //! - [`processes`]: the loop that improves: what is due is stepped, under a lease, one commit a step.
-//! - [`proposing`], [`validating`], [`units`]: what its steps look at; `attached`: processes that come with a change.
+//! - [`proposing`], [`validating`], [`units`], `known` (of units, before they are assigned): what its steps look at;
+//!   `attached`: processes that come with a change.
 //! - [`snapshot`]: what resolvers read, without a lock.
+//! - [`helped`]: which kept improvements may be said to have helped.
 //! - [`control`]: what people do.
 #![forbid(unsafe_code)]
 
@@ -26,8 +29,11 @@ pub mod clock;
 pub mod control;
 pub mod disk;
 pub mod engine;
+pub mod helped;
 pub mod inbox;
+mod known;
 pub mod load;
+pub mod nodes;
 mod preparing;
 pub mod processes;
 pub mod proposing;

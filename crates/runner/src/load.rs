@@ -208,7 +208,7 @@ fn names_in(attributes: &Map<String, Value>, key: &str) -> Vec<String> {
 }
 
 /// The group within which tasks are compared: the values of these attributes, together.
-fn stratum(attributes: &Map<String, Value>, keys: &[String]) -> String {
+pub(crate) fn stratum(attributes: &Map<String, Value>, keys: &[String]) -> String {
     let value = |key: &String| {
         attributes.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     };

@@ -81,6 +81,10 @@ pub enum Stepped {
 /// When the store fails, or the lease has gone to another node.
 pub async fn step(engine: &Engine, may_wait: bool) -> StoreResult<Stepped> {
     let Some(lease) = engine.lease() else { return Ok(Stepped::Nothing) };
+    // What a clock that ran ahead made old would be gone for good.
+    if !engine.trusts_clock() {
+        return Ok(Stepped::Nothing);
+    }
     if may_wait && engine.queued_events() >= LOADED {
         return Ok(Stepped::PutOff);
     }

@@ -53,12 +53,49 @@ impl Engine {
         })
     }
 
+    /// Every setting in force, whether the kill switch is on (`paused`), and what overrides the file
+    /// (`set_at_run_time`).
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn settings(&self) -> StoreResult<Value> {
+        let mut shown = serde_json::to_value(self.policy().as_ref()).unwrap_or_default();
+        if let Some(fields) = shown.as_object_mut() {
+            fields.insert("paused".to_owned(), self.is_paused().into());
+            fields.insert("set_at_run_time".to_owned(), self.set_at_run_time().await?.into());
+        }
+        Ok(shown)
+    }
+
     /// Changes some of the engine's settings, by their names, at once and for good: `{"test_duration_hours": 12}`, or the
     /// same under `engine`. What is `null` goes back to the file's.
     ///
     /// # Errors
     /// When a name is unknown, a value out of range, or the store says no; then nothing changes.
     pub async fn configure(&self, patch: Value) -> Result<Arc<Policy>, ControlError> {
+        self.configure_if(patch, |_| true).await
+    }
+
+    /// As [`configure`](Self::configure), if the settings are still as wanted, by their [tag](tag).
+    ///
+    /// # Errors
+    /// As there, and when the settings are no longer as wanted.
+    pub async fn configure_if(
+        &self,
+        patch: Value,
+        wanted: impl FnOnce(&str) -> bool + Send,
+    ) -> Result<Arc<Policy>, ControlError> {
+        // One change at a time: each starts from what the one before made of the settings.
+        let _turn = self.settings_turn().await;
+        self.read_settings().await?;
+        let current = tag(&self.settings().await?);
+        if !wanted(&current) {
+            return Err(ControlError::Changed { current });
+        }
+        self.reconfigure(patch).await
+    }
+
+    async fn reconfigure(&self, patch: Value) -> Result<Arc<Policy>, ControlError> {
         let Value::Object(mut patch) = patch else {
             return Err(ControlError::Invalid {
                 reason: "settings are a JSON object such as {\"test_duration_hours\": 12}".to_owned(),
@@ -107,6 +144,12 @@ impl Engine {
         let file = serde_json::to_value(&self.file_policy().engine).unwrap_or_default();
         file.get(name).cloned().unwrap_or_default()
     }
+}
+
+/// What tells [settings](Engine::settings) from others: 16 hexadecimal digits.
+pub fn tag(settings: &Value) -> String {
+    let digest = blake3::hash(settings.to_string().as_bytes());
+    digest.to_hex().chars().take(16).collect()
 }
 
 fn names() -> Vec<String> {

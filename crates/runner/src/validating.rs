@@ -25,11 +25,9 @@ use uplift_store::page::MAX_PAGE;
 use uplift_store::rows::{EntitySelector, EntityTrend, ImprovementFilter, TrialFilter};
 use uplift_store::{PageRequest, StoreError, StoreResult};
 
-use crate::attached;
 use crate::engine::Engine;
-use crate::load;
 use crate::processes::deploy::trial_policy;
-use crate::units;
+use crate::{attached, known, load, units};
 
 /// Days of history that baselines and preflights rest on.
 const HISTORY_DAYS: i64 = 14;
@@ -352,7 +350,13 @@ async fn history(engine: &Engine, entity: &Entity, now: Time, policy: &Policy) -
     let unit = entity.improvement_config.unit.unwrap_or_default();
     let since = now.plus_micros(-HISTORY_DAYS * MICROS_PER_DAY);
     let records = engine.store().past_units(entity.key, unit, since, now, MAX_HISTORY_UNITS).await?;
-    Ok(records.iter().map(|record| units::outcome(record, Arm::Control, false, &policy.metrics)).collect())
+    let mut history = Vec::with_capacity(records.len());
+    for record in &records {
+        let mut outcome = units::outcome(record, Arm::Control, false, &policy.metrics);
+        known::note(engine, &policy.trial, record, &mut outcome).await?;
+        history.push(outcome);
+    }
+    Ok(history)
 }
 
 /// What history says of a trial before it starts.

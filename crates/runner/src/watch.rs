@@ -14,12 +14,12 @@ use uplift_model::review::ReviewCounter;
 use uplift_model::time::MICROS_PER_DAY;
 use uplift_model::{EntityKey, Policy};
 use uplift_store::rows::{EntityFilter, Mark};
-use uplift_store::{PageRequest, StoreError, StoreResult, Write};
+use uplift_store::{Notice, PageRequest, StoreError, StoreResult, Write};
 
 use crate::engine::Engine;
 use crate::load::{self, LoadedMark};
 use crate::touched::Scope;
-use crate::{alerting, inbox, returning, settling};
+use crate::{alerting, inbox, nodes, returning, settling};
 
 /// How often to look for what other programs wrote, and for what is due.
 const TICK: Duration = Duration::from_millis(250);
@@ -110,11 +110,13 @@ pub async fn settle(engine: &Engine) -> StoreResult<Report> {
 pub async fn run(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool>) {
     // Nobody remembers what came in before this process began.
     let mut watch = Watch { waiting_for_everybody: true, ..Watch::default() };
+    let mut ear = engine.store().listen();
     while !*stop.borrow() {
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}
             () = engine.touched().wait() => tokio::time::sleep(GATHER).await,
-            _ = stop.changed() => return,
+            notice = nodes::hear(&mut ear) => watch.note(&engine, notice),
+            _ = stop.changed() => break,
         }
         if let Err(error) = watch.tick(&engine).await {
             match error {
@@ -130,6 +132,7 @@ pub async fn run(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool>) {
             tokio::time::sleep(TICK).await;
         }
     }
+    engine.give_shards_back().await;
 }
 
 /// What the loop remembers: only when to look again.
@@ -147,9 +150,18 @@ struct Watch {
 }
 
 impl Watch {
-    async fn tick(&mut self, engine: &Engine) -> StoreResult<()> {
-        let mut report = Report::default();
-        match inbox::empty(engine, &mut report).await {
+    /// Takes in what another node told.
+    fn note(&mut self, engine: &Engine, notice: Notice) {
+        match notice {
+            Notice::Touched(entities) => self.waiting.extend(entities.into_iter().filter(|it| engine.sees_to(*it))),
+            Notice::Anything => self.waiting_for_everybody = true,
+            Notice::Configured => {}
+        }
+    }
+
+    /// What is not about one entity: one node sees to it.
+    async fn lead(&mut self, engine: &Engine, report: &mut Report) -> StoreResult<()> {
+        match inbox::empty(engine, report).await {
             Err(error @ (StoreError::Closed | StoreError::DiskFull { .. })) => return Err(error),
             // Trouble with what others left must not keep our own from being looked at.
             Err(error) => tracing::error!(%error, "the inbox could not be emptied"),
@@ -159,6 +171,18 @@ impl Watch {
             report.settled = settling::settle_quiet(engine).await?;
             self.settle_at = Some(Instant::now() + SETTLE);
         }
+        Ok(())
+    }
+
+    async fn tick(&mut self, engine: &Engine) -> StoreResult<()> {
+        let mut report = Report::default();
+        if !engine.keep_shards().await?.is_empty() {
+            // Nobody here knows what became of them meanwhile.
+            self.waiting_for_everybody = true;
+        }
+        if engine.leads() {
+            self.lead(engine, &mut report).await?;
+        }
         if engine.disk().full().is_some() {
             // So that it is noticed when there is room again, even if nobody sends anything.
             engine.commit(vec![Write::Tick]).await?;
@@ -166,17 +190,18 @@ impl Watch {
         judge_marks(engine, &mut report).await?;
         match engine.touched().take() {
             Scope::Everybody => self.waiting_for_everybody = true,
-            Scope::Entities(entities) => self.waiting.extend(entities),
+            Scope::Entities(entities) => self.waiting.extend(engine.hand_on(entities).await?),
         }
         if self.waiting_for_everybody {
             self.waiting.extend(self::entities(engine, Scope::Everybody).await?);
             self.waiting_for_everybody = false;
         }
+        self.waiting.retain(|entity| engine.sees_to(*entity));
         self.dirty |= !self.waiting.is_empty() | engine.disk().take_news(engine.now());
         self.evaluate_due(engine, &mut report).await?;
         let now = Instant::now();
         hold_reviews(engine, &mut report, &mut self.review_not_before).await?;
-        if self.dirty && self.alerts_at.is_none_or(|at| at <= now) {
+        if self.dirty && self.alerts_at.is_none_or(|at| at <= now) && engine.leads() {
             find_rollbacks(engine, &mut report).await?;
             alerting::update(engine, &mut report).await?;
             engine.commit(vec![Write::Tick]).await?;
@@ -203,6 +228,11 @@ impl Watch {
                     PAUSE.max(started.elapsed() * PAUSE_PER_COST)
                 }
                 Err(StoreError::Closed) => return Err(StoreError::Closed),
+                Err(StoreError::StaleLease { .. }) => {
+                    // Another node looks after it by now.
+                    self.waiting.remove(&entity);
+                    PAUSE
+                }
                 Err(error) => {
                     tracing::error!(%error, %entity, "an entity could not be looked at; it will be tried again");
                     RETRY
@@ -244,9 +274,13 @@ async fn entities(engine: &Engine, scope: Scope) -> StoreResult<BTreeSet<EntityK
 async fn judge_marks(engine: &Engine, report: &mut Report) -> StoreResult<()> {
     loop {
         let marks = engine.store().unconfirmed_marks(BATCH).await?;
-        let mut writes = Vec::with_capacity(marks.len());
+        let mut judged: BTreeMap<EntityKey, Vec<Write>> = BTreeMap::new();
         for mark in &marks {
-            let id = mark.opportunity.id;
+            let (id, entity) = (mark.opportunity.id, mark.opportunity.finding.entity);
+            if !engine.sees_to(entity) {
+                continue;
+            }
+            let writes = judged.entry(entity).or_default();
             match returning::marked(engine, mark).await {
                 Ok(None) => {}
                 Ok(Some(known)) => {
@@ -274,10 +308,16 @@ async fn judge_marks(engine: &Engine, report: &mut Report) -> StoreResult<()> {
                 Err(error) => tracing::error!(%error, opportunity = id, "a mark could not be judged"),
             }
         }
-        if writes.is_empty() {
+        if judged.values().all(Vec::is_empty) {
             return Ok(());
         }
-        commit_open(engine, writes).await?;
+        for (entity, writes) in judged {
+            match commit_open(engine, entity, writes).await {
+                // Another node looks after it by now.
+                Ok(()) | Err(StoreError::StaleLease { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
@@ -293,16 +333,16 @@ pub(crate) async fn judge(engine: &Engine, mark: &Mark) -> StoreResult<Judgement
 
 /// Commits writes to open opportunities. Where somebody closed one of them in the meantime, theirs is the last word,
 /// and the others are committed one by one.
-async fn commit_open(engine: &Engine, writes: Vec<Write>) -> StoreResult<()> {
+async fn commit_open(engine: &Engine, entity: EntityKey, writes: Vec<Write>) -> StoreResult<()> {
     if writes.is_empty() {
         return Ok(());
     }
-    match engine.commit(writes.clone()).await {
+    match engine.commit_for(entity, writes.clone()).await {
         Err(StoreError::NotOpen { .. }) => {}
         result => return result.map(|_| ()),
     }
     for write in writes {
-        match engine.commit(vec![write]).await {
+        match engine.commit_for(entity, vec![write]).await {
             Ok(_) | Err(StoreError::NotOpen { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -329,7 +369,7 @@ async fn evaluate(engine: &Engine, entity: EntityKey, report: &mut Report) -> St
             });
         }
     }
-    commit_open(engine, writes).await?;
+    commit_open(engine, entity, writes).await?;
     let Some(window) = load::window(engine, entity).await? else { return Ok(()) };
     let enough = window.tasks.len() >= engine.policy().detection.min_tasks as usize;
     let findings = compute(window.clone(), engine.policy()).await?;
@@ -338,7 +378,7 @@ async fn evaluate(engine: &Engine, entity: EntityKey, report: &mut Report) -> St
     let found = findings.iter().map(|finding| (finding.kind, finding.fingerprint.clone())).collect();
     // Of a few tasks nothing can be said, not even that something no longer holds.
     let unfound = Write::WithdrawUnfound { entity, kinds: WINDOW_KINDS.to_vec(), found };
-    put(engine, reopened, findings, if enough { vec![unfound] } else { Vec::new() }).await
+    put(engine, Some(entity), reopened, findings, if enough { vec![unfound] } else { Vec::new() }).await
 }
 
 /// The rules over a window, off the runtime's threads: a search for patterns takes its time.
@@ -352,15 +392,25 @@ pub(crate) async fn compute(window: EntityWindow, policy: std::sync::Arc<Policy>
     work.await.map_err(|error| StoreError::Engine { context: "looking at an entity", reason: error.to_string() })
 }
 
-/// Saves findings, with what has to come before them and what belongs to them, in one commit.
-async fn put(engine: &Engine, mut writes: Vec<Write>, findings: Vec<Finding>, also: Vec<Write>) -> StoreResult<()> {
+/// Saves findings, with what has to come before them and what belongs to them, in one commit; those of one entity under
+/// the lease on its shard.
+async fn put(
+    engine: &Engine,
+    entity: Option<EntityKey>,
+    mut writes: Vec<Write>,
+    findings: Vec<Finding>,
+    also: Vec<Write>,
+) -> StoreResult<()> {
     let quiet_days = i64::from(engine.policy().detection.dismissed_quiet_days);
     let quiet_since = Some(engine.now().plus_micros(-quiet_days * MICROS_PER_DAY));
     let put = |finding| Write::PutFinding { finding: Box::new(finding), quiet_since };
     writes.extend(findings.into_iter().map(put));
     writes.extend(also);
     if !writes.is_empty() {
-        engine.commit(writes).await?;
+        match entity {
+            Some(entity) => engine.commit_for(entity, writes).await?,
+            None => engine.commit(writes).await?,
+        };
     }
     Ok(())
 }
@@ -376,7 +426,7 @@ async fn hold_reviews(
     not_before.retain(|_, at| *at > Instant::now());
     for counter in due.items {
         let (entity, started) = (counter.entity, Instant::now());
-        if not_before.contains_key(&entity) {
+        if not_before.contains_key(&entity) || !engine.sees_to(entity) {
             continue;
         }
         let held = hold_review(engine, counter).await;
@@ -384,6 +434,7 @@ async fn hold_reviews(
         match held {
             Ok(()) => report.reviews += 1,
             Err(StoreError::Closed) => return Err(StoreError::Closed),
+            Err(StoreError::StaleLease { .. }) => {}
             // It stays due; the others are held.
             Err(error) => tracing::error!(%error, %entity, "a review could not be held"),
         }
@@ -392,7 +443,8 @@ async fn hold_reviews(
 }
 
 async fn hold_review(engine: &Engine, counter: ReviewCounter) -> StoreResult<()> {
-    let Some(window) = load::window(engine, counter.entity).await? else { return Ok(()) };
+    let entity = counter.entity;
+    let Some(window) = load::window(engine, entity).await? else { return Ok(()) };
     let policy = engine.policy();
     let held = window.clone();
     let work = tokio::task::spawn_blocking(move || review::review(&held, &counter, &[], &policy.detection));
@@ -400,7 +452,7 @@ async fn hold_review(engine: &Engine, counter: ReviewCounter) -> StoreResult<()>
         .await
         .map_err(|error| StoreError::Engine { context: "reviewing an entity", reason: error.to_string() })?;
     let (findings, reopened) = returning::findings(engine, &window, findings).await?;
-    put(engine, reopened, findings, vec![Write::RecordReview(review)]).await
+    put(engine, Some(entity), reopened, findings, vec![Write::RecordReview(review)]).await
 }
 
 /// Finds entities whose improvements were taken back too often.
@@ -412,5 +464,5 @@ async fn find_rollbacks(engine: &Engine, report: &mut Report) -> StoreResult<()>
     let minimum = policy.engine.rollback_rate_min_decisions;
     let findings = rollbacks::find(&decisions, now, &policy.detection, minimum, days);
     report.findings += findings.len() as u64;
-    put(engine, Vec::new(), findings, Vec::new()).await
+    put(engine, None, Vec::new(), findings, Vec::new()).await
 }

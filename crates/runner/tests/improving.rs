@@ -46,16 +46,20 @@ fn policy() -> Policy {
 
 impl World {
     async fn new(success: fn(Option<&str>) -> f64, stamped: bool) -> Self {
+        Self::under(policy(), success, stamped).await
+    }
+
+    async fn under(policy: Policy, success: fn(Option<&str>) -> f64, stamped: bool) -> Self {
         let now: Time = "2026-03-02T00:00:00Z".parse().unwrap();
         let clock = Arc::new(ManualClock::at(now));
-        let engine = Engine::new(Arc::new(SqliteStore::in_memory().unwrap()), policy(), clock.clone());
+        let engine = Engine::new(Arc::new(SqliteStore::in_memory().unwrap()), policy.clone(), clock.clone());
         watch::prepare(&engine).await.unwrap();
         let name = EntityName {
             environment: DEFAULT_ENVIRONMENT.to_owned(),
             entity_type: EntityType::Agent,
             name: "writer".to_owned(),
         };
-        let declare = Write::DeclareEntity { name, config: policy().entity };
+        let declare = Write::DeclareEntity { name, config: policy.entity };
         let agent = engine.commit(vec![declare]).await.unwrap().entities[0];
         let mut configuration = Configuration::default();
         "Write.".clone_into(&mut configuration.instruction.text);
@@ -135,7 +139,11 @@ impl World {
         end.duration_ms = Some(duration_ms);
         end.tokens_in = Some(1_000);
         end.cost_usd = Some(0.01 + 0.01 * bucket("cost", &name));
-        vec![event("start", EventKind::TaskStarted, 0), end]
+        let mut start = event("start", EventKind::TaskStarted, 0);
+        // Known beforehand, and what shows only at the end.
+        start.attributes = Some(format!("{{\"size\":{duration_ms}}}"));
+        end.attributes = Some(format!("{{\"spent\":{duration_ms}}}"));
+        vec![start, end]
     }
 
     async fn propose(&self, style: &str) -> Improvement {
@@ -185,6 +193,10 @@ async fn a_better_change_is_kept_and_watched() {
     assert_eq!(history.len(), 1);
     assert_eq!(history[0].outcome, "kept");
     assert!(history[0].effectiveness.unwrap() > 0.0 && history[0].report.is_some());
+    let helped = world.engine.what_helped().await.unwrap();
+    let claim = helped.improvements[&improvement.id];
+    assert!(claim.stands && claim.log_evidence >= claim.log_needed, "{claim:?}");
+    assert_eq!((helped.standing(), helped.by_type["instruction_update"]), (1, 1));
     let filter = TrialFilter { improvement_id: Some(improvement.id), running: true, ..TrialFilter::default() };
     let watching = world.engine.store().trials(filter.clone(), PageRequest::first(10)).await.unwrap().items;
     assert_eq!(watching.iter().map(|record| record.trial.kind).collect::<Vec<_>>(), [TrialKind::HoldBack]);
@@ -226,4 +238,25 @@ async fn a_change_without_effect_is_undecided_and_goes_back() {
     let history = world.engine.store().history_of(improvement.id).await.unwrap();
     assert_eq!(history.iter().map(|row| row.outcome.as_str()).collect::<Vec<_>>(), ["inconclusive"]);
     assert_eq!(world.revision().await, before);
+}
+
+#[tokio::test]
+async fn what_is_known_before_a_unit_starts_narrows_the_comparison_and_what_comes_later_is_not_used() {
+    let mut widths = Vec::new();
+    for named in [None, Some("size"), Some("spent")] {
+        let mut policy = policy();
+        policy.trial.covariates = named.into_iter().map(str::to_owned).collect();
+        let mut world = World::under(policy, |_| 0.8, true).await;
+        let improvement = world.propose("blue").await;
+        world.live(11, true).await;
+        let filter = TrialFilter { improvement_id: Some(improvement.id), ..TrialFilter::default() };
+        let trials = world.engine.store().trials(filter, PageRequest::first(1)).await.unwrap().items;
+        let predictor = &trials[0].trial.baseline.predictor;
+        assert_eq!(predictor.is_some(), named == Some("size"), "{named:?} {predictor:?}");
+        let findings = &trials[0].verdict.as_ref().unwrap().findings;
+        let duration = findings.metrics.iter().find(|metric| metric.name == "duration_ms").unwrap();
+        widths.push(duration.effect.high - duration.effect.low);
+    }
+    assert!(widths[1] < 0.6 * widths[0], "{widths:?}");
+    assert_eq!(widths[2].to_bits(), widths[0].to_bits(), "{widths:?}");
 }

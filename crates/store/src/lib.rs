@@ -12,15 +12,18 @@
 //!
 //! - [`error`], [`page`]: what can go wrong; how lists are cut.
 //! - [`rows`]: what reads return, beyond the nouns of `model`.
-//! - [`reads`], [`writes`]: the facade.
+//! - [`reads`], [`writes`], [`notices`]: the facade.
 //! - [`store`]: a store in a database that speaks SQL; [`sqlite`], [`postgres`]: the two there are, each with a thread that
 //!   writes; `pool`: connections for reading.
 //! - `sql`: one way to talk to both; `logic`: what both do, statement by statement.
+//! - [`moving`]: a database of SQLite carried over to PostgreSQL.
 //! - `suite` (with the feature of that name): what every engine must pass.
 #![forbid(unsafe_code)]
 
 pub mod error;
 mod logic;
+pub mod moving;
+pub mod notices;
 pub mod page;
 mod pool;
 pub mod postgres;
@@ -34,6 +37,7 @@ pub mod suite;
 pub mod writes;
 
 pub use error::{StoreError, StoreResult};
+pub use notices::{Notice, Notices};
 pub use page::{PageRequest, Paged};
 pub use reads::{
     DetectionReads, EntityReads, EventReads, ImprovementReads, OpportunityReads, ProcessReads, ReviewReads, Store,

@@ -15,12 +15,13 @@ use uplift_model::trial::{AssignmentUnit, TrialRecord, UnitRecord};
 use uplift_model::{Hour, Time};
 
 use crate::error::StoreResult;
+use crate::notices::Notices;
 use crate::page::{PageRequest, Paged};
 use crate::rows::{
     AnalyticsRow, ClaimTerms, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend,
     EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow,
-    Mark, MetricsRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RevisionSince, ServedRow,
-    StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
+    LeaseRow, Mark, MetricsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RevisionSince,
+    ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
 };
 use crate::writes::Writes;
 
@@ -35,6 +36,7 @@ pub trait Store:
     + ImprovementReads
     + TrialReads
     + ProcessReads
+    + Notices
     + SystemReads
     + Writes
     + Send
@@ -378,6 +380,18 @@ pub trait ProcessReads {
     /// # Errors
     /// When the engine fails.
     async fn process_registry(&self) -> StoreResult<Vec<(String, String, i64)>>;
+
+    /// Servers that are, or were lately, at work on this database, by name.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn nodes(&self) -> StoreResult<Vec<NodeRow>>;
+
+    /// All leases that were ever claimed, by name.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn leases(&self) -> StoreResult<Vec<LeaseRow>>;
 
     /// Actions that wait to be carried out, the oldest first.
     ///

@@ -1,6 +1,7 @@
 //! What reads return, beyond the nouns of `model`; and by what they choose.
 
 mod filters;
+mod nodes;
 
 use serde::{Deserialize, Serialize};
 use uplift_model::alert::HealthStatus;
@@ -18,6 +19,7 @@ pub use self::filters::{
     ClaimTerms, EntityFilter, EntitySelector, EventFilter, ImprovementFilter, OpportunityFilter, TaskFilter,
     TrialFilter,
 };
+pub use self::nodes::{LeaseRow, NodeRow};
 
 /// A revision and the moment from which on it was run, or at which it was first seen.
 #[derive(Debug, Clone, PartialEq, Eq)]

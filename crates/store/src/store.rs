@@ -9,6 +9,7 @@ use crate::error::{StoreError, StoreResult};
 use crate::logic::fault::Fault;
 use crate::logic::requests::Request;
 use crate::pool::Pool;
+use crate::postgres::ear::Ear;
 use crate::postgres::writer::PostgresWriter;
 use crate::reads::Store;
 use crate::sql::Connection;
@@ -23,6 +24,8 @@ pub struct SqlStore {
     pub(crate) writer: Option<Writer>,
     /// None in memory, where the writer's connection is the only one there is.
     pub(crate) pool: Option<Pool>,
+    /// Where other servers may be at work on the database.
+    pub(crate) ear: Option<Ear>,
 }
 
 /// The thread that writes.

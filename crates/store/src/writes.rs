@@ -20,6 +20,7 @@ use uplift_model::verdict::Verdict;
 use uplift_model::{Hour, Time};
 
 use crate::error::StoreResult;
+use crate::rows::NodeRow;
 
 /// The two writes. An `Ok` from either means durable.
 #[async_trait]
@@ -136,6 +137,8 @@ pub struct StepReceipt {
     pub trials: Vec<i64>,
     /// The lease that was claimed, if one was.
     pub lease: Option<Lease>,
+    /// Of the leases claimed together, those that are held.
+    pub leases: Vec<Lease>,
     /// Entities whose configuration as served may have changed: pointer, state, settings or trial.
     pub reconfigured: Vec<EntityKey>,
     /// What was deleted because it is old, where that was asked for.
@@ -393,6 +396,17 @@ pub enum Write {
         /// How long, microseconds of the engine's clock from the commit's time.
         ttl_us: i64,
     },
+    /// Claims those of these leases that nobody else holds, or renews them; the receipt tells which.
+    ClaimLeases {
+        /// What is leased.
+        names: Vec<String>,
+        /// Who claims.
+        holder: String,
+        /// How long they last, microseconds.
+        ttl_us: i64,
+    },
+    /// Notes that a server is at work, and forgets those that have not been for a day.
+    NoteNode(NodeRow),
     /// Gives a lease back, if it is held.
     ReleaseLease(Lease),
     /// Starts an instance of a registered process; does nothing where one runs for the subject.

@@ -15,6 +15,7 @@
 //! - `wire`: the types on the wire, one file per noun.
 //! - `api`: the routes, one file per noun.
 //! - [`router`]: all of it together.
+//! - [`serve`]: connections, and what they may not do.
 #![forbid(unsafe_code)]
 
 mod api;
@@ -25,6 +26,7 @@ pub mod listen;
 pub mod pages;
 pub mod problem;
 mod router;
+pub mod serve;
 pub mod state;
 mod telemetry;
 mod wire;
@@ -32,4 +34,5 @@ mod wire;
 pub use error::{ErrorCode, WebError};
 pub use listen::{ListenError, check_listen};
 pub use router::{grpc_router, openapi, router};
+pub use serve::{ConnectionLimits, serve};
 pub use state::AppState;

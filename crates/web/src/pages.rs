@@ -56,6 +56,7 @@ pages! {
     "occupied",
     "origin_not_allowed",
     "overloaded",
+    "precondition_failed",
     "reserved_event_type",
     "signal_not_taken",
     "stale_lease",

@@ -19,13 +19,14 @@ use uplift_intake::otlp::proto::ExportTraceServiceRequest;
 use uplift_model::Policy;
 use uplift_model::policy::OtlpPolicy;
 use uplift_store::SystemReads;
+use uplift_web::ConnectionLimits;
 
 const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 async fn serve(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("{error}"));
     let address = listener.local_addr().unwrap_or_else(|error| panic!("{error}"));
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(uplift_web::serve(listener, router, ConnectionLimits::default(), std::future::pending()));
     address
 }
 

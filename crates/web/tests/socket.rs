@@ -9,12 +9,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uplift_model::Policy;
 use uplift_model::policy::IntakePolicy;
+use uplift_web::ConnectionLimits;
 
 async fn serve(server: &Server) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let router = server.router.clone();
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(uplift_web::serve(listener, router, ConnectionLimits::default(), std::future::pending()));
     Ok(address)
 }
 

@@ -19,6 +19,7 @@ mod import;
 mod improvements;
 mod judge;
 mod log;
+mod nodes;
 mod opportunities;
 mod pause;
 mod reject;
@@ -112,6 +113,8 @@ commands! {
     Reviews => reviews,
     /// What needs attention
     Alerts => alerts,
+    /// Which servers share the database, and who does what
+    Nodes => nodes,
     /// A verdict on recorded runs, for evaluation in CI
     Judge => judge,
     /// How often decisions are right, by simulation

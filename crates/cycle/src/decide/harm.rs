@@ -52,18 +52,39 @@ fn at_horizon(findings: &Findings, policy: &TrialPolicy) -> Option<Vec<String>> 
 /// Evidence for a goal that makes higher costs wait for the horizon.
 const PROMISING: f64 = 2.0;
 
-/// Higher costs are paid for: early while the whole is better or a goal promises to be, and then they wait for the
-/// horizon; there only by a goal that is shown to be better, with the whole.
+/// How far towards the upper end of its interval a goal is given credit, early on: what it costs more shows long before what
+/// it gains does, where that is rare.
+const CREDIT: f64 = 0.25;
+
+/// Higher costs are paid for: early while the whole is better, or a goal promises to be or may yet make it so, and then
+/// they wait for the horizon; there only by a goal that is shown to be better, with the whole.
 fn paid_for(findings: &Findings, policy: &TrialPolicy) -> bool {
     let level = policy.keep_alpha;
     let mut goals = findings.metrics.iter().filter(|finding| finding.roles.goal);
     if findings.phase == Phase::Early {
-        return findings.balance >= 0.0 || goals.any(|finding| finding.evidence.better > PROMISING.ln());
+        return findings.balance >= 0.0
+            || may_yet_pay(findings)
+            || goals.any(|finding| finding.evidence.better > PROMISING.ln());
     }
     let shown = goals.any(|finding| {
         finding.evidence.better >= -level.ln() || finding.fixed.is_some_and(|look| look.better <= level / 2.0)
     });
     shown && settled(findings) >= 0.0
+}
+
+/// Whether the goals, a little better than they look, would make up for the costs as they look. Guardrails that are no goals
+/// neither pay nor cost: they are watched by themselves, and where they are rare their noise would decide.
+fn may_yet_pay(findings: &Findings) -> bool {
+    let bill = findings.metrics.iter().map(|finding| {
+        let effect = &finding.effect;
+        let credit = CREDIT * (effect.high - effect.estimate);
+        match finding.roles {
+            roles if roles.goal => finding.weight * (effect.estimate + credit),
+            roles if is_only_cost(roles) => finding.weight * effect.estimate,
+            _ => 0.0,
+        }
+    });
+    bill.sum::<f64>() >= 0.0
 }
 
 /// The bill at the horizon: effects that can be told from nothing, weighted as in the effectiveness.

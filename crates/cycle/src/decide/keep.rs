@@ -3,8 +3,8 @@
 use uplift_model::policy::trial::{KeepOn, KeepRequires, TrialPolicy};
 use uplift_model::verdict::{Decision, Findings, MetricFinding, Next, Phase, Reason, Strength};
 
-use super::Ruling;
 use super::harm::is_only_cost;
+use super::{DOUBT, Ruling, split_in_doubt};
 
 /// A keep, or what it lacks.
 pub(super) fn rule(findings: &Findings, policy: &TrialPolicy) -> Result<Ruling, Vec<Reason>> {
@@ -52,8 +52,11 @@ fn sound(findings: &Findings, policy: &TrialPolicy) -> Vec<Reason> {
     } else if findings.matured.iter().any(|units| *units < policy.min_units_per_arm) {
         missing.push(Reason::TooFewUnits);
     }
+    if split_in_doubt(findings) {
+        missing.push(Reason::SampleRatioMismatch);
+    }
     let coverage = &findings.coverage;
-    let unequal = coverage.log_evidence >= policy.allocation_evidence.ln();
+    let unequal = coverage.log_evidence >= DOUBT.ln();
     if unequal || coverage.known.iter().any(|known| *known < policy.min_coverage) {
         missing.push(Reason::Coverage);
     }

@@ -15,6 +15,10 @@ use uplift_model::verdict::{Decision, Findings, Next, Phase, Reason, Strength, V
 /// Units below which a share of crossed units says nothing.
 const CROSSOVER_UNITS: u64 = 50;
 
+/// Evidence that one arm reports other than the other (units missing, outcomes unknown) from which on nothing is kept. To
+/// call the whole comparison broken takes more (`allocation_evidence`): a doubt may wait, a trial that was ended may not.
+const DOUBT: f64 = 100.0;
+
 /// True where a look may lead to a verdict, so that the findings are worth computing: the sums of one look suffice to
 /// say no.
 pub fn is_due(
@@ -103,6 +107,11 @@ fn broken(findings: &Findings, policy: &TrialPolicy) -> Option<Reason> {
     (units >= CROSSOVER_UNITS && allocation.crossover > policy.max_crossover).then_some(Reason::Crossover)
 }
 
+/// Whether the split looks other than declared, be it broken or not.
+fn split_in_doubt(findings: &Findings) -> bool {
+    findings.allocation.log_evidence >= DOUBT.ln()
+}
+
 fn inconclusive(findings: &Findings, policy: &TrialPolicy, mut reasons: Vec<Reason>) -> Ruling {
     if findings.matured.contains(&0) {
         reasons.insert(0, Reason::EmptyArm);
@@ -111,8 +120,8 @@ fn inconclusive(findings: &Findings, policy: &TrialPolicy, mut reasons: Vec<Reas
         OnInconclusive::Extend if findings.last => Next::Rollback,
         OnInconclusive::Extend => Next::Continue,
         OnInconclusive::Rollback => Next::Rollback,
-        // Not knowing is one thing, having measured nothing another.
-        OnInconclusive::Keep if findings.matured.contains(&0) => Next::Rollback,
+        // Not knowing is one thing, having measured nothing, or perhaps the wrong units, another.
+        OnInconclusive::Keep if findings.matured.contains(&0) || split_in_doubt(findings) => Next::Rollback,
         OnInconclusive::Keep => Next::Keep,
     };
     let mut ruling = Ruling::new(Decision::Inconclusive, next, Reason::GoalNotShown);

@@ -69,10 +69,11 @@ fn words(reason: Reason, findings: &Findings, policy: &TrialPolicy) -> String {
     match reason {
         Reason::TooEarly => "nothing was reached before the horizon".to_owned(),
         Reason::EmptyArm => "an arm has no units to compare".to_owned(),
-        Reason::SampleRatioMismatch => format!(
-            "{} units in control and {} in the candidate are not the declared split",
-            assigned[0], assigned[1]
-        ),
+        Reason::SampleRatioMismatch => {
+            let broken = findings.allocation.log_evidence >= policy.allocation_evidence.ln();
+            let are = if broken { "are not" } else { "are hardly" };
+            format!("{} units in control and {} in the candidate {are} the declared split", assigned[0], assigned[1])
+        }
         Reason::Crossover => {
             format!("{:.1}% of the units saw both arms", 100.0 * findings.allocation.crossover)
         }

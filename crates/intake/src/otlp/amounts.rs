@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
+
 use super::keys::Field;
 use super::price::{Prices, Tokens};
 use super::read::Read;
@@ -13,6 +15,10 @@ const MAX_TOKENS: f64 = 1e9;
 const MAX_COST_USD: f64 = 1e4;
 /// Longest list of amounts in JSON that is read, bytes.
 const MAX_DETAILS_BYTES: usize = 2_048;
+/// Where Google's ADK writes the answer of a model, with the tokens.
+const ADK_ANSWER: &str = "gcp.vertex.agent.llm_response";
+/// Longest answer that is looked through for tokens, bytes.
+const MAX_ANSWER_BYTES: usize = 256 << 10;
 
 /// The tokens of a call, those that were cached among those read.
 pub(super) fn tokens(read: &mut Read<'_, '_>) -> Tokens {
@@ -31,6 +37,9 @@ pub(super) fn tokens(read: &mut Read<'_, '_>) -> Tokens {
         tokens.written = count(["output", "output_tokens", "completion_tokens"]);
         tokens.cached = count(["cache_read_input_tokens", "input_cached_tokens", "input_cache_read"]);
     }
+    if tokens.cached.is_none() && tokens.read.is_some() {
+        tokens.cached = read.named(ADK_ANSWER).and_then(Value::text).and_then(cached_by_adk);
+    }
     // Some providers count cached ones apart, which shows where there are more of them.
     if let (Some(cached), Some(all)) = (tokens.cached, &mut tokens.read)
         && cached > *all
@@ -38,6 +47,23 @@ pub(super) fn tokens(read: &mut Read<'_, '_>) -> Tokens {
         *all += cached;
     }
     tokens
+}
+
+/// Cached tokens, which ADK does not report beside the others.
+fn cached_by_adk(answer: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Answer {
+        usage_metadata: Usage,
+    }
+    #[derive(Deserialize)]
+    struct Usage {
+        cached_content_token_count: f64,
+    }
+    if answer.len() > MAX_ANSWER_BYTES || !answer.contains("cached_content_token_count") {
+        return None;
+    }
+    let answer: Answer = serde_json::from_str(answer).ok()?;
+    whole(answer.usage_metadata.cached_content_token_count)
 }
 
 fn whole(number: f64) -> Option<u64> {

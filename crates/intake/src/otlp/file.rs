@@ -156,11 +156,11 @@ fn saved_protobuf(bytes: &[u8], context: &OtlpContext<'_>, out: &mut impl FnMut(
 
 fn one(bytes: &[u8], context: &OtlpContext<'_>, out: &mut impl FnMut(Export)) -> Result<(), OtlpError> {
     // A request without items is of no signal, and comes to nothing.
+    let Some(signal) = protobuf::signal(bytes) else { return Ok(()) };
     let mut collector = Collector::new(context);
-    let read = match protobuf::signal(bytes) {
-        Some(Signal::Traces) => protobuf::traces(bytes, &mut collector),
-        Some(Signal::Logs) => protobuf::logs(bytes, &mut collector),
-        None => return Ok(()),
+    let read = match signal {
+        Signal::Traces => protobuf::traces(bytes, &mut collector),
+        Signal::Logs => protobuf::logs(bytes, &mut collector),
     };
     read.map_err(|broken| OtlpError { detail: format!("a request in the file cannot be read: {}", broken.words()) })?;
     out(collector.finish());

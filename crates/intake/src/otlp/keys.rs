@@ -36,6 +36,8 @@ fields! {
     Traceloop: "traceloop.span.kind";
     /// The kind of span, as Langfuse calls it.
     Langfuse: "langfuse.observation.type";
+    /// The kit or the provider that the span is about.
+    Provider: "gen_ai.provider.name";
     /// A model was called, in the words of older instrumentations.
     RequestType: "llm.request.type";
     /// The agent.
@@ -59,14 +61,17 @@ fields! {
     ResponseModel: "gen_ai.response.model", "llm.response.model", "llm.model_name", "ai.response.model";
     /// Tokens read.
     TokensIn: "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt",
-        "llm.usage.prompt_tokens", "ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens";
+        "llm.usage.prompt_tokens", "ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens",
+        "gen_ai.response.prompt_token_count";
     /// Tokens written.
     TokensOut: "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion",
-        "llm.usage.completion_tokens", "ai.usage.outputTokens", "ai.usage.completionTokens";
+        "llm.usage.completion_tokens", "ai.usage.outputTokens", "ai.usage.completionTokens",
+        "gen_ai.response.candidates_token_count";
     /// Tokens read from a cache.
     TokensCached: "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
         "gen_ai.usage.cached_tokens", "llm.token_count.prompt_details.cache_read",
-        "llm.usage.cache_read_input_tokens", "ai.usage.cachedInputTokens", "gen_ai.usage.details.cache_read_tokens";
+        "llm.usage.cache_read_input_tokens", "ai.usage.cachedInputTokens", "gen_ai.usage.details.cache_read_tokens",
+        "gen_ai.response.cached_content_token_count";
     /// What it cost.
     Cost: "gen_ai.usage.cost", "gen_ai.usage.cost_usd", "gen_ai.usage.total_cost", "llm.cost.total",
         "llm.usage.cost";
@@ -78,6 +83,8 @@ fields! {
     ErrorType: "error.type", "exception.type";
     /// The text of the error.
     ErrorMessage: "exception.message", "error.message";
+    /// The tools that a model or an agent was offered, as a list.
+    Offered: "gen_ai.tool.definitions", "ai.prompt.tools";
     /// What a tool was called with.
     Arguments: "gen_ai.tool.call.arguments", "ai.toolCall.args", "ai.toolCall.input", "tool_arguments",
         "gcp.vertex.agent.tool_call_args";

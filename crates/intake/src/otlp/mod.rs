@@ -14,7 +14,7 @@
 //! - `keys`, `read`: what attributes mean, and what remains of them.
 //! - `part`: whether a span is an agent, a call, or neither.
 //! - `span`, `trail`, `log`: the mapping itself.
-//! - `names`, `amounts`, `price`, `exposure`, `text`: parts of it.
+//! - `names`, `amounts`, `price`, `offered`, `exposure`, `text`: parts of it.
 //! - [`file`]: what tools save.
 
 mod amounts;
@@ -26,6 +26,7 @@ mod keys;
 mod log;
 mod message;
 mod names;
+mod offered;
 mod origin;
 mod part;
 mod price;

@@ -27,6 +27,9 @@ pub(super) enum Part {
 
 /// The part of a span. What says it outright comes before what only hints at it.
 pub(super) fn part(span: &Span<'_>, read: &Read<'_, '_>) -> Part {
+    if is_graph_within_itself(read) {
+        return Part::Plain;
+    }
     let said = read
         .text(Field::Operation)
         .and_then(operation)
@@ -54,6 +57,14 @@ pub(super) fn part(span: &Span<'_>, read: &Read<'_, '_>) -> Part {
     let tokens = read.has(Field::TokensIn) || read.has(Field::TokensOut);
     let model = read.has(Field::RequestModel) || read.has(Field::ResponseModel);
     if read.has(Field::RequestType) || tokens || model { Part::Llm } else { Part::Plain }
+}
+
+/// `LangGraph`'s runs are reported twice by Traceloop: the call of the graph, and the run within it, under the same
+/// name. Only the former is there for graphs within graphs, too, and it is the agent.
+fn is_graph_within_itself(read: &Read<'_, '_>) -> bool {
+    read.text(Field::Provider) == Some("langgraph")
+        && read.text(Field::Traceloop) == Some("workflow")
+        && read.text(Field::Operation) == Some("invoke_agent")
 }
 
 fn operation(name: &str) -> Option<Part> {

@@ -44,6 +44,16 @@ impl<'s, 'a> Read<'s, 'a> {
         self.items.get(self.best[field as usize].1 as usize).map(|attribute| &attribute.value)
     }
 
+    /// The attribute of this name.
+    pub(super) fn named(&self, key: &str) -> Option<&'s Value<'a>> {
+        self.items.iter().find(|attribute| attribute.key == key).map(|attribute| &attribute.value)
+    }
+
+    /// All of them.
+    pub(super) const fn items(&self) -> &'s [Attribute<'a>] {
+        self.items
+    }
+
     pub(super) fn text(&self, field: Field) -> Option<&'s str> {
         self.value(field).and_then(Value::text)
     }

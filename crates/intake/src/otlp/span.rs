@@ -12,6 +12,7 @@ use super::collect::Mapping;
 use super::exposure::Claims;
 use super::keys::Field;
 use super::names::name;
+use super::offered::offered;
 use super::part::{Part, part};
 use super::read::{Read, Writer};
 use super::text::clip;
@@ -282,6 +283,11 @@ fn handoff<'s>(span: &'s Span<'_>, read: &Read<'s, '_>) -> Cow<'s, str> {
 /// Attributes under the names by which the rest of Uplift knows them.
 fn extra(part: Part, span: &Span<'_>, read: &mut Read<'_, '_>, writer: &mut Writer) {
     match part {
+        Part::Agent | Part::Llm => {
+            if let Some(names) = offered(read) {
+                writer.put("tools", &Value::Json(names.into()));
+            }
+        }
         Part::Tool => {
             let field = if read.has(Field::Arguments) { Field::Arguments } else { Field::Input };
             if let Some(arguments) = read.value(field) {

@@ -63,6 +63,12 @@ fn opentelemetry() {
         ),
         ("GET /", json!({"gen_ai.conversation.id": "c"}), "plain TASK_COMPLETED shop? session=c"),
         (
+            "generate_content",
+            json!({"gen_ai.operation.name": "generate_content", "gen_ai.response.prompt_token_count": 9,
+                "gen_ai.response.candidates_token_count": 2, "gen_ai.response.cached_content_token_count": 8}),
+            "work LLM_CALL shop? in=9 out=2 cached=8",
+        ),
+        (
             "judge",
             json!({"gen_ai.evaluation.name": "polite", "gen_ai.evaluation.score.value": 0.5,
                 "gen_ai.evaluation.explanation": "meh"}),
@@ -140,6 +146,96 @@ fn traceloop() {
     for (name, plain, expected) in table {
         assert_eq!(told(name, &plain), expected, "{plain}");
     }
+}
+
+/// Traceloop reports a graph and the run within it; LangChain's chains, and graphs within graphs, once.
+#[test]
+fn a_graph_and_its_run_are_one_agent() {
+    let said = |kind: Option<&str>, provider: &str| {
+        let mut plain = json!({"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "desk"});
+        plain["gen_ai.provider.name"] = provider.into();
+        if let Some(kind) = kind {
+            plain["traceloop.span.kind"] = kind.into();
+        }
+        told("desk.workflow", &plain)
+    };
+    for (kind, provider, expected) in [
+        (None, "langgraph", "agent TASK_COMPLETED desk"),
+        (Some("workflow"), "langgraph", "plain TASK_COMPLETED shop?"),
+        (Some("agent"), "langgraph", "agent TASK_COMPLETED desk"),
+        (Some("workflow"), "langchain", "agent TASK_COMPLETED desk"),
+    ] {
+        assert_eq!(said(kind, provider), expected, "{kind:?} {provider}");
+    }
+}
+
+#[test]
+fn cached_tokens_of_adk_stand_in_the_answer() {
+    let cached = |answer: &str, more: &Value| {
+        let mut plain = json!({"gen_ai.request.model": "m", "gcp.vertex.agent.llm_response": answer});
+        plain.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event("call_llm", &plain, &json!({})).tokens_cached
+    };
+    let read = json!({"gen_ai.usage.input_tokens": 1_000});
+    let answer = r#"{"content":{},"usage_metadata":{"cached_content_token_count":200,"prompt_token_count":1000}}"#;
+    let own = json!({"gen_ai.usage.input_tokens": 1_000, "gen_ai.usage.cache_read.input_tokens": 0});
+    for (answer, more, expected) in [
+        (answer, &read, Some(200)),
+        (answer, &own, Some(0)),
+        (answer, &json!({}), None),
+        (r#"{"usage_metadata":{"prompt_token_count":1000}}"#, &read, None),
+        (r#"{"usage_metadata":{"cached_content_token_count":-1}}"#, &read, None),
+        (r#"{"usage_metadata":{"cached_content_token_count":"#, &read, None),
+    ] {
+        assert_eq!(cached(answer, more), expected, "{answer} {more}");
+    }
+}
+
+#[test]
+fn tools_that_were_offered_have_one_name() {
+    let agent = "invoke_agent";
+    let table = [
+        (
+            agent,
+            json!({"gen_ai.tool.definitions": r#"[{"name":"a"},{"type":"function","function":{"name":"b"}},{"name":"a"}]"#}),
+            json!(["a", "b"]),
+        ),
+        (
+            "chat",
+            json!({"gen_ai.tool.definitions": [{"name": "a", "parameters": {"name": 1}}, 7, null]}),
+            json!(["a"]),
+        ),
+        ("chat", json!({"ai.prompt.tools": [r#"{"type":"function","name":"a"}"#, "{", "[]"]}), json!(["a"])),
+        (
+            "chat",
+            json!({"llm.tools.0.tool.json_schema": r#"{"type":"function","function":{"name":"a"}}"#,
+                "llm.tools.1.tool.json_schema": r#"{"name":"b","input_schema":{}}"#, "llm.tools.2.tool.name": "c",
+                "llm.tools.tool.name": "none", "llm.tools.3.tool.description": "none"}),
+            json!(["a", "b", "c"]),
+        ),
+        (
+            "chat",
+            json!({"llm.request.functions.0.name": "a", "llm.request.functions.1.name": "b",
+                "llm.request.functions.0.description": "none", "llm.request.functions.x.name": "none"}),
+            json!(["a", "b"]),
+        ),
+        (agent, json!({"gen_ai.tool.definitions": "[{\"name\":\"a\""}), Value::Null),
+        (agent, json!({"gen_ai.tool.definitions": "[]"}), Value::Null),
+        ("execute_tool", json!({"gen_ai.tool.definitions": r#"[{"name":"a"}]"#}), Value::Null),
+        ("chat", json!({}), Value::Null),
+    ];
+    for (operation, mut plain, expected) in table {
+        plain["gen_ai.operation.name"] = operation.into();
+        let kept = attributes(event("x", &plain, &json!({})).attributes.as_deref().unwrap());
+        assert_eq!(kept.get("tools").cloned().unwrap_or_default(), expected, "{plain}");
+        // The definitions themselves stay.
+        let definitions = plain.as_object().unwrap().keys().filter(|key| *key != "gen_ai.operation.name");
+        assert!(definitions.clone().all(|key| kept.contains_key(key)), "{kept:?}");
+    }
+    let many: Vec<Value> = (0..1_000).map(|number| json!({"name": format!("tool {number}")})).collect();
+    let plain = json!({"gen_ai.operation.name": "chat", "gen_ai.tool.definitions": Value::from(many).to_string()});
+    let kept = attributes(event("x", &plain, &json!({})).attributes.as_deref().unwrap());
+    assert_eq!(kept["tools"].as_array().map(Vec::len), Some(256));
 }
 
 #[test]

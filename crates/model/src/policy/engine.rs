@@ -62,6 +62,9 @@ pub struct EnginePolicy {
     pub preflight_change: f64,
     /// Days an opportunity rests after a trial of it ended without an answer.
     pub inconclusive_rest_days: f64,
+    /// Expected share of false ones among the claims that a kept change helped, over all changes of the fleet: above 0 and
+    /// at most 0.5. It decides what is said, never what is kept.
+    pub false_claims: f64,
 }
 
 impl Default for EnginePolicy {
@@ -81,6 +84,7 @@ impl Default for EnginePolicy {
             min_health_score: 25.0,
             preflight_change: 0.5,
             inconclusive_rest_days: 7.0,
+            false_claims: 0.1,
         }
     }
 }
@@ -135,6 +139,12 @@ impl EnginePolicy {
             "engine.inconclusive_rest_days",
             "from 0 to 365",
             self.inconclusive_rest_days,
+        )?;
+        require(
+            self.false_claims > 0.0 && self.false_claims <= 0.5,
+            "engine.false_claims",
+            "above 0 and at most 0.5",
+            self.false_claims,
         )?;
         require(
             !self.cooldown_period.is_negative() && self.cooldown_period <= SignedDuration::from_hours(24 * 365),

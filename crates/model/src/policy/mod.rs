@@ -5,6 +5,7 @@ mod detection;
 mod edits;
 mod engine;
 mod intake;
+mod nodes;
 mod shared;
 mod telemetry;
 pub mod trial;
@@ -16,6 +17,7 @@ pub use detection::DetectionPolicy;
 pub use edits::EditPolicy;
 pub use engine::{EnginePolicy, ImprovementConfig, Mode};
 pub use intake::{IntakePolicy, RetentionPolicy};
+pub use nodes::NodesPolicy;
 pub use telemetry::{ModelPrice, OtlpPolicy};
 
 use crate::metric::DeclaredMetric;
@@ -51,6 +53,8 @@ pub struct Policy {
     pub prices: Vec<ModelPrice>,
     /// How long what came in is kept.
     pub retention: RetentionPolicy,
+    /// How servers that share a database stay out of each other's way.
+    pub nodes: NodesPolicy,
 }
 
 /// A setting outside its range.
@@ -98,6 +102,7 @@ impl Policy {
         self.otlp.check()?;
         self.content.check()?;
         self.retention.check()?;
+        self.nodes.check()?;
         for price in &self.prices {
             price.check()?;
         }

@@ -70,7 +70,8 @@ pub struct TrialPolicy {
     pub keep_on: KeepOn,
     /// What follows an inconclusive horizon.
     pub on_inconclusive: OnInconclusive,
-    /// Evidence of an uneven split, or of arms that report unequally, that invalidates a trial.
+    /// Evidence that units arrive at the arms in other proportions than declared that invalidates a trial: an even split
+    /// is called uneven in at most one over this of the trials.
     pub allocation_evidence: f64,
     /// Least share of units with a known outcome for a keep; in [0, 1].
     pub min_coverage: f64,
@@ -110,7 +111,20 @@ pub struct TrialPolicy {
     /// Seconds after such a boundary at which its look is held, so that records written at the boundary have arrived.
     /// At least 0, and less than the time between two looks.
     pub look_lag_seconds: f64,
+    /// Attributes of the event that starts a unit (`TASK_STARTED`) that are numbers known before it is assigned to an arm,
+    /// such as the size of what is asked. At most [`MOST_COVARIATES`]. Never anything that the configuration of the agent
+    /// has a part in.
+    pub covariates: Vec<String>,
+    /// Attributes of the same event that together say which kind of task it is. At most [`MOST_STRATA_KEYS`].
+    pub strata: Vec<String>,
 }
+
+/// Most attributes that may be named as covariates.
+pub const MOST_COVARIATES: usize = 8;
+/// Most attributes that may make up a stratum.
+pub const MOST_STRATA_KEYS: usize = 4;
+/// Longest name of such an attribute, bytes.
+const LONGEST_ATTRIBUTE: usize = 128;
 
 impl Default for TrialPolicy {
     fn default() -> Self {
@@ -128,7 +142,7 @@ impl Default for TrialPolicy {
             keep_requires: KeepRequires::Supported,
             keep_on: KeepOn::Better,
             on_inconclusive: OnInconclusive::Extend,
-            allocation_evidence: 100.0,
+            allocation_evidence: 1_000.0,
             min_coverage: 0.80,
             max_crossover: 0.02,
             task_timeout_ms: None,
@@ -146,6 +160,8 @@ impl Default for TrialPolicy {
             baseline_minimum: 20,
             look_minutes: 5.0,
             look_lag_seconds: 10.0,
+            covariates: Vec::new(),
+            strata: Vec::new(),
         }
     }
 }
@@ -243,8 +259,21 @@ impl TrialPolicy {
         ];
         match checks.into_iter().find(|check| !check.2) {
             Some((field, value, _, range)) => Err(PolicyError { field, value, range }),
-            None => Ok(()),
+            None => self.validate_names(),
         }
+    }
+
+    fn validate_names(&self) -> Result<(), PolicyError> {
+        let lists = [
+            ("covariates", &self.covariates, MOST_COVARIATES, "at most 8 names of 1 to 128 bytes"),
+            ("strata", &self.strata, MOST_STRATA_KEYS, "at most 4 names of 1 to 128 bytes"),
+        ];
+        for (field, names, most, range) in lists {
+            if names.len() > most || names.iter().any(|name| name.is_empty() || name.len() > LONGEST_ATTRIBUTE) {
+                return Err(PolicyError { field, value: names.len() as f64, range });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -271,6 +300,12 @@ mod tests {
         assert_eq!(policy.validate().unwrap_err().field, "look_minutes");
         let policy = TrialPolicy { look_minutes: 1.0, look_lag_seconds: 60.0, ..TrialPolicy::default() };
         assert_eq!(policy.validate().unwrap_err().field, "look_lag_seconds");
+        for names in [vec![String::new()], vec!["x".repeat(129)], vec!["x".to_owned(); 9]] {
+            let policy = TrialPolicy { covariates: names.clone(), ..TrialPolicy::default() };
+            assert_eq!(policy.validate().unwrap_err().field, "covariates");
+            let policy = TrialPolicy { strata: names, ..TrialPolicy::default() };
+            assert_eq!(policy.validate().unwrap_err().field, "strata");
+        }
     }
 
     #[test]

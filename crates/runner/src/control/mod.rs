@@ -44,6 +44,12 @@ pub enum ControlError {
     /// A setting is out of range.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The settings are not, or no longer, those that were meant to be changed.
+    #[error("the settings are not those that were meant to be changed")]
+    Changed {
+        /// Their tag now.
+        current: String,
+    },
     /// The request itself is wrong.
     #[error("{reason}")]
     Invalid {

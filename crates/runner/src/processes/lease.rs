@@ -6,9 +6,7 @@ use uplift_store::{StoreError, StoreResult, Write};
 use crate::engine::Engine;
 
 /// What is leased: all processes together.
-const NAME: &str = "processes";
-/// How long a lease lasts, microseconds.
-const TTL_US: i64 = 30_000_000;
+pub(crate) const NAME: &str = "processes";
 
 /// A lease that is held, and the moment from which on it should be renewed.
 #[derive(Debug, Clone)]
@@ -26,17 +24,17 @@ impl Held {
 
 /// The lease, claimed or renewed where that is due; none while another node holds it.
 pub(super) async fn hold(engine: &Engine) -> StoreResult<Option<Lease>> {
-    let now_us = engine.now().micros();
+    let (now_us, ttl_us) = (engine.now().micros(), engine.policy().nodes.lease_us());
     let before = engine.held_lease();
     if let Some(held) = &before
         && now_us < held.renew_at_us
     {
         return Ok(Some(held.lease.clone()));
     }
-    let claim = Write::ClaimLease { name: NAME.to_owned(), holder: engine.name().to_owned(), ttl_us: TTL_US };
+    let claim = Write::ClaimLease { name: NAME.to_owned(), holder: engine.name().to_owned(), ttl_us };
     match engine.commit(vec![claim]).await {
         Ok(receipt) => {
-            let held = receipt.lease.map(|lease| Held { lease, renew_at_us: now_us + TTL_US / 2 });
+            let held = receipt.lease.map(|lease| Held { lease, renew_at_us: now_us + ttl_us / 2 });
             let epoch = |held: &Option<Held>| held.as_ref().map(|held| held.lease.epoch);
             if epoch(&before) != epoch(&held) {
                 // Whoever had it in between may have changed the settings.

@@ -19,12 +19,14 @@ pub(crate) mod watching;
 
 use std::time::Duration;
 
+use tokio::sync::broadcast::Receiver;
 use uplift_model::Time;
 use uplift_model::process::{IMPROVEMENT_MONITORING_PROCESS, IMPROVEMENT_PROCESS, Lease, ProcessInstance};
 use uplift_store::writes::{StepCommit, StepReceipt, Write};
-use uplift_store::{StoreError, StoreResult};
+use uplift_store::{Notice, StoreError, StoreResult};
 
 use crate::engine::Engine;
+use crate::nodes;
 
 /// How often to look for what is due.
 const TICK: Duration = Duration::from_millis(250);
@@ -69,6 +71,10 @@ pub struct Report {
 /// When the store fails. A step that fails by itself is noted, and does not keep the others waiting.
 pub async fn tick(engine: &Engine) -> StoreResult<Report> {
     let mut report = Report::default();
+    // A clock that was set may be set again. Another node whose clock is right takes over meanwhile.
+    if !engine.trusts_clock() {
+        return Ok(report);
+    }
     let Some(lease) = lease::hold(engine).await? else { return Ok(report) };
     // Another process may have turned the kill switch.
     engine.read_switch().await?;
@@ -111,9 +117,11 @@ pub async fn run(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool>) {
 /// a store that does not answer, is noticed.
 pub async fn keep_up(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool>) {
     let mut failing = false;
+    let mut ear = engine.store().listen();
     while !*stop.borrow() {
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}
+            () = until_configured(&mut ear) => {}
             _ = stop.changed() => return,
         }
         let polled = engine.snapshot().poll(engine.store(), engine.now()).await;
@@ -125,6 +133,11 @@ pub async fn keep_up(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool
         }
         failing = polled.is_err();
     }
+}
+
+/// Completes when another node says that what resolvers serve has changed.
+async fn until_configured(ear: &mut Option<Receiver<Notice>>) {
+    while let Notice::Touched(_) = nodes::hear(ear).await {}
 }
 
 async fn step_all(

@@ -19,7 +19,7 @@ use super::deploy::PROPAGATION_US;
 use super::ending::{self, Case};
 use super::{Report, commit, improvement_of, settle, step};
 use crate::engine::Engine;
-use crate::{load, units};
+use crate::{known, load, units};
 
 /// The state during the trial.
 pub(crate) const TESTING: &str = "testing";
@@ -205,7 +205,7 @@ impl Watched {
         for _ in 0..READS {
             let batch = engine.store().changed_units(record.id, cursor, UNITS).await?;
             for unit in &batch.units {
-                take_in(record, unit, &metrics, &mut monitor);
+                take_in(engine, record, unit, &metrics, &mut monitor).await?;
             }
             (cursor, more) = (batch.cursor.max(cursor), batch.more);
             if !more {
@@ -280,13 +280,26 @@ fn readable(trial: i64, state: Value) -> StoreResult<State> {
     })
 }
 
-fn take_in(record: &TrialRecord, unit: &UnitRecord, metrics: &[DeclaredMetric], monitor: &mut Monitor) {
-    let Some(started_us) = units::started(unit) else { return };
-    if started_us < record.trial.started_us && record.trial.comparison == Comparison::Concurrent {
-        return;
+async fn take_in(
+    engine: &Engine,
+    record: &TrialRecord,
+    unit: &UnitRecord,
+    metrics: &[DeclaredMetric],
+    monitor: &mut Monitor,
+) -> StoreResult<()> {
+    let Some(started_us) = units::started(unit) else { return Ok(()) };
+    let concurrent = record.trial.comparison == Comparison::Concurrent;
+    if started_us < record.trial.started_us && concurrent {
+        return Ok(());
     }
     let exposed = exposure::arm_of(record, unit, started_us);
-    monitor.record(&units::outcome(unit, exposed.arm, exposed.crossed, metrics));
+    let mut outcome = units::outcome(unit, exposed.arm, exposed.crossed, metrics);
+    // What is predicted may be taken off because chance gave both arms the same units; before and after, nothing did.
+    if concurrent && record.trial.baseline.predictor.is_some() {
+        known::note(engine, &record.trial.policy, unit, &mut outcome).await?;
+    }
+    monitor.record(&outcome);
+    Ok(())
 }
 
 /// For a comparison of before and after: the units of the time before, without the window that raised the opportunity,
@@ -311,7 +324,7 @@ async fn before(
     let since = until.plus_micros(-2 * span_us);
     let unit = record.trial.unit;
     for unit in engine.store().past_units(record.entity, unit, since, until, BEFORE_UNITS).await? {
-        take_in(record, &unit, metrics, monitor);
+        take_in(engine, record, &unit, metrics, monitor).await?;
     }
     Ok(())
 }

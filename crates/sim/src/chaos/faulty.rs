@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use serde_json::Value;
+use tokio::sync::broadcast::Receiver;
 use uplift_model::alert::Alert;
 use uplift_model::entity::{Entity, EntityKey};
 use uplift_model::history::TrackRecord;
@@ -21,14 +22,14 @@ use uplift_model::{Hour, Time};
 use uplift_store::rows::{
     AnalyticsRow, ClaimTerms, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend,
     EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow,
-    Mark, MetricsRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RevisionSince, ServedRow,
-    StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
+    LeaseRow, Mark, MetricsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RevisionSince,
+    ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
 };
 use uplift_store::sqlite::SqliteStore;
 use uplift_store::{
-    DetectionReads, EntityReads, EventReads, ImprovementReads, IntakeBatch, IntakeReceipt, OpportunityReads,
-    PageRequest, Paged, ProcessReads, ReviewReads, StepCommit, StepReceipt, Store, StoreError, StoreResult,
-    SystemReads, TaskReads, TrialReads, Writes,
+    DetectionReads, EntityReads, EventReads, ImprovementReads, IntakeBatch, IntakeReceipt, Notice, Notices,
+    OpportunityReads, PageRequest, Paged, ProcessReads, ReviewReads, StepCommit, StepReceipt, Store, StoreError,
+    StoreResult, SystemReads, TaskReads, TrialReads, Writes,
 };
 
 use super::ledger::Ledger;
@@ -184,6 +185,22 @@ impl Writes for FaultyStore {
 
 impl Store for FaultyStore {}
 
+#[async_trait]
+impl Notices for FaultyStore {
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
+    async fn tell(&self, notice: Notice) -> StoreResult<()> {
+        self.reachable()?;
+        self.inner.tell(notice).await
+    }
+
+    fn listen(&self) -> Option<Receiver<Notice>> {
+        self.inner.listen()
+    }
+}
+
 /// Reads that go through while the process lives and reaches the store.
 macro_rules! reads {
     ($($reads:ident { $(fn $name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)+ })+) => {$(
@@ -267,6 +284,8 @@ reads! {
         fn next_due() -> Option<Time>;
         fn processes_of(subject: String) -> Vec<ProcessRow>;
         fn process_registry() -> Vec<(String, String, i64)>;
+        fn nodes() -> Vec<NodeRow>;
+        fn leases() -> Vec<LeaseRow>;
         fn outbox(limit: u32) -> Vec<OutboxRow>;
     }
     SystemReads {

@@ -138,20 +138,21 @@ fn mixed() -> Vec<Scenario> {
     let none = Effect::default();
     let faster = Effect { duration: 0.7, ..none };
     let tuning = |name, effect, about| Scenario { purpose: Purpose::PerformanceTuning, ..plain(name, effect, about) };
+    let preventing =
+        |name, effect, about| Scenario { purpose: Purpose::ErrorPrevention, ..plain(name, effect, about) };
     vec![
-        Scenario {
-            purpose: Purpose::ErrorPrevention,
-            ..plain(
-                "improve",
-                Effect { success: 1.1, errors: 0.6, duration: 0.9, cost: 0.9, ..none },
-                "success 80 % to 88 %, errors 10 % to 6 %, 10 % faster and cheaper",
-            )
-        },
+        preventing(
+            "improve",
+            Effect { success: 1.1, errors: 0.6, duration: 0.9, cost: 0.9, ..none },
+            "success 80 % to 88 %, errors 10 % to 6 %, 10 % faster and cheaper",
+        ),
         plain(
             "gain-but-slower",
             Effect { success: 0.93 / 0.8, duration: 1.2, ..none },
             "success 80 % to 93 %, 20 % slower",
         ),
+        preventing("fix-but-dearer", Effect { errors: 0.4, cost: 1.1, ..none }, "errors 10 % to 4 %, 10 % dearer"),
+        preventing("fix-but-costly", Effect { errors: 0.4, cost: 1.3, ..none }, "errors 10 % to 4 %, 30 % dearer"),
         tuning("faster-but-worse", Effect { success: 0.8, ..faster }, "30 % faster, success 80 % to 64 %"),
         tuning("faster-but-errors", Effect { errors: 1.4, ..faster }, "30 % faster, errors at twice the margin"),
     ]

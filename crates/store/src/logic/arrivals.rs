@@ -56,7 +56,7 @@ impl Arrivals {
         let (first_trace, first_attributes) = next(connection, next_attributes)?;
         connection
             .prepare_cached("INSERT INTO arrivals (hour, trace_from, attributes_from) VALUES (?1, ?2, ?3)")?
-            .execute((hour, first_trace, first_attributes))?;
+            .defer((hour, first_trace, first_attributes))?;
         Ok(Self { hour, first_trace, noted: HashSet::new() })
     }
 
@@ -68,7 +68,7 @@ impl Arrivals {
                     "INSERT INTO late_traces AS t (trace_no, hour, covered) VALUES (?1, ?2, ?2)
                      ON CONFLICT (trace_no) DO UPDATE SET hour = excluded.hour WHERE t.hour < excluded.hour",
                 )?
-                .execute((trace_no, self.hour))?;
+                .defer((trace_no, self.hour))?;
         }
         Ok(())
     }
@@ -81,7 +81,7 @@ pub(super) fn used(connection: &Connection, attributes_no: i64, hour: i64) -> Re
             "INSERT INTO attribute_uses AS u (attributes_no, hour) VALUES (?1, ?2)
              ON CONFLICT (attributes_no) DO UPDATE SET hour = excluded.hour WHERE u.hour < excluded.hour",
         )?
-        .execute((attributes_no, hour))?;
+        .defer((attributes_no, hour))?;
     Ok(())
 }
 
@@ -90,7 +90,7 @@ pub(super) fn close(connection: &Connection, next_attributes: Option<i64>) -> Re
     let (trace, attributes) = next(connection, next_attributes)?;
     connection
         .prepare_cached("UPDATE arrivals SET trace_to = ?1, attributes_to = ?2 WHERE trace_to IS NULL")?
-        .execute((trace, attributes))?;
+        .defer((trace, attributes))?;
     Ok(())
 }
 

@@ -53,6 +53,11 @@ pub(crate) struct Dictionary {
     last_entity: Option<(EntityName, Arc<KnownEntity>)>,
     last_trace: Option<(String, String, i64)>,
     traces: Cache<TraceHash, i64>,
+    /// Of the batch under way: traces that were looked up and are not there, and numbers for them, the next one last.
+    unknown_traces: HashSet<TraceHash>,
+    trace_numbers: Vec<i64>,
+    /// Traces that this batch has made and that nothing but this batch has tasks in.
+    new_traces: HashSet<i64>,
     /// Numbers of attributes, with the hour in which they were last noted as used.
     attributes: Cache<TraceHash, (i64, i64)>,
     errors: Cache<Fingerprint, i64>,
@@ -80,6 +85,9 @@ impl Default for Dictionary {
             last_entity: None,
             last_trace: None,
             traces: Cache::of(100_000),
+            unknown_traces: HashSet::new(),
+            trace_numbers: Vec::new(),
+            new_traces: HashSet::new(),
             attributes: Cache::of(4_000),
             errors: Cache::of(20_000),
             ties: HashSet::new(),
@@ -177,7 +185,7 @@ impl Dictionary {
                 "INSERT INTO entities (entity_type, entity_id, environment, name, improvement_config, created_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute((name.entity_type.as_str(), entity_id, &name.environment, &name.name, text, at.micros()))?;
+            .defer((name.entity_type.as_str(), entity_id, &name.environment, &name.name, text, at.micros()))?;
         let key = EntityKey::new(name.entity_type, entity_id);
         let known = Arc::new(KnownEntity { key, environment: name.environment.clone(), config: config.clone() });
         self.entities.put(name.clone(), Arc::clone(&known));
@@ -213,7 +221,7 @@ impl Dictionary {
                 "INSERT INTO entity_relationships (from_type, from_id, kind, to_type, to_id, strength, source)
                  VALUES (?1, ?2, 'uses', ?3, ?4, 1.0, 'learnt') ON CONFLICT DO NOTHING",
             )?
-            .execute((
+            .defer((
                 agent.entity_type.as_str(),
                 agent.entity_id,
                 known.key.entity_type.as_str(),
@@ -232,6 +240,9 @@ impl Dictionary {
         let hash = trace_hash(environment, key);
         if let Some(number) = self.traces.get(&hash) {
             return Ok(Some(number));
+        }
+        if self.unknown_traces.contains(&hash) {
+            return Ok(None);
         }
         let found = connection
             .prepare_cached("SELECT trace_no FROM traces WHERE trace_hash = ?1")?
@@ -279,11 +290,55 @@ impl Dictionary {
             return Ok(number);
         }
         let hash = trace_hash(environment, key);
-        let number = connection
-            .prepare_cached("INSERT INTO traces (trace_hash, trace_key, environment) VALUES (?1, ?2, ?3)")?
-            .insert((&hash[..], key, environment))?;
+        let number = match self.trace_numbers.pop() {
+            Some(number) => {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO traces (trace_no, trace_hash, trace_key, environment) VALUES (?1, ?2, ?3, ?4)",
+                    )?
+                    .append((number, &hash[..], key, environment))?;
+                number
+            }
+            None => connection
+                .prepare_cached("INSERT INTO traces (trace_hash, trace_key, environment) VALUES (?1, ?2, ?3)")?
+                .insert((&hash[..], key, environment))?,
+        };
+        self.unknown_traces.remove(&hash);
+        self.new_traces.insert(number);
         self.traces.put(hash, number);
         Ok(number)
+    }
+
+    /// Whether a trace's number is in the cache.
+    pub(super) fn knows_trace(&mut self, hash: &TraceHash) -> bool {
+        self.traces.get(hash).is_some()
+    }
+
+    /// Notes the number of a trace.
+    pub(super) fn put_trace(&mut self, hash: TraceHash, number: i64) {
+        self.traces.put(hash, number);
+    }
+
+    /// Notes traces that are not there, and numbers for them.
+    pub(super) fn expect_traces(&mut self, unknown: HashSet<TraceHash>, numbers: Vec<i64>) {
+        (self.unknown_traces, self.trace_numbers) = (unknown, numbers);
+    }
+
+    /// Whether the batch under way made this trace, so that nothing is stored of it but what the batch stores.
+    pub(super) fn is_new_trace(&self, trace_no: i64) -> bool {
+        self.new_traces.contains(&trace_no)
+    }
+
+    /// Notes that a task was moved to a trace.
+    pub(super) fn moved_to(&mut self, trace_no: i64) {
+        self.new_traces.remove(&trace_no);
+    }
+
+    /// Ends what is known of one batch only.
+    pub(super) fn end_batch(&mut self) {
+        self.unknown_traces.clear();
+        self.trace_numbers.clear();
+        self.new_traces.clear();
     }
 
     /// Says when what comes in now was received: to be called before anything else of a batch.
@@ -373,7 +428,7 @@ impl Dictionary {
         let hash = trace_hash(environment, task);
         connection
             .prepare_cached("INSERT INTO task_links (task_hash, trace_no, task) VALUES (?1, ?2, ?3)")?
-            .execute((&hash[..], trace_no, task))?;
+            .defer((&hash[..], trace_no, task))?;
         self.links.get_or_insert_with(|| Cache::of(50_000)).put(hash, Some((trace_no, task.to_owned())));
         Ok(true)
     }
@@ -415,7 +470,7 @@ impl Dictionary {
     pub(super) fn add_body(&mut self, connection: &Connection, number: i64, content: &str) -> Result<(), Fault> {
         connection
             .prepare_cached("INSERT INTO bodies (body_no, content) VALUES (?1, ?2)")?
-            .execute((number, content))?;
+            .append((number, content))?;
         self.next_body = Some(number + 1);
         Ok(())
     }
@@ -443,7 +498,7 @@ impl Dictionary {
         self.next_attributes = Some(number + 1);
         connection
             .prepare_cached("INSERT INTO attribute_sets (attributes_no, attributes) VALUES (?1, ?2)")?
-            .execute((number, attributes))?;
+            .append((number, attributes))?;
         self.attributes.put(hash, (number, now));
         Ok(number)
     }

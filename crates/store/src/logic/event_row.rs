@@ -1,9 +1,12 @@
 //! Writing one event as a narrow row.
 
+use std::collections::hash_map::Entry;
+
 use crate::sql::{Connection, Statement, ToSql, ToSqlOutput, params};
 use uplift_model::entity::EntityKey;
 use uplift_model::event::PreparedEvent;
 
+use super::ahead::Taken;
 use super::dictionary::Dictionary;
 use super::fault::{Fault, corrupt};
 
@@ -13,9 +16,10 @@ const INSERT: &str = "INSERT INTO event_rows (trace_no, id, ts, kind, entity_typ
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
         ?24, ?25, ?26, ?27, ?28) ON CONFLICT DO NOTHING";
 
-/// The statement that writes events.
+/// The statement that writes events. Where their identities were looked up, a conflict would be a fault.
 pub(super) fn insert(connection: &Connection) -> Result<Statement<'_>, Fault> {
-    Ok(connection.prepare_cached(INSERT)?)
+    let plain = INSERT.strip_suffix(" ON CONFLICT DO NOTHING").unwrap_or(INSERT);
+    Ok(connection.prepare_cached(if connection.is_remote() { plain } else { INSERT })?)
 }
 
 /// What a span's row holds beyond an event's.
@@ -75,16 +79,23 @@ pub(super) fn exposures(prepared: &PreparedEvent) -> Result<Option<String>, Faul
 pub(super) fn write(
     connection: &Connection,
     dictionary: &mut Dictionary,
-    insert: &mut Statement<'_>,
+    (insert, taken): (&mut Statement<'_>, &mut Option<Taken>),
     prepared: &PreparedEvent,
     address: Address<'_>,
 ) -> Result<Option<Numbers>, Fault> {
     let event = &prepared.event;
+    if let Some(taken) = taken {
+        match taken.entry((address.trace_no, event.id.clone())) {
+            Entry::Occupied(_) => return Ok(None),
+            Entry::Vacant(place) => place.insert(prepared.digest),
+        };
+    }
     let numbers = number(connection, dictionary, prepared)?;
     let error_no = prepared.error.as_ref().map(|group| dictionary.error(connection, group)).transpose()?;
     let (entity_type, entity_id) =
         address.entity.map_or((0, 0), |entity| (entity.entity_type.code(), entity.entity_id));
-    let rows = insert.execute(params![
+    let exposures = exposures(prepared)?;
+    let values = params![
         address.trace_no,
         event.id,
         event.ts.micros(),
@@ -107,15 +118,17 @@ pub(super) fn write(
         prepared.call_hash,
         numbers.body,
         numbers.attributes,
-        exposures(prepared)?,
+        exposures,
         prepared.digest,
         address.span.map(|span| span.parent),
         address.span.map(|span| span.flags),
         address.span.and_then(|span| span.waits_at),
         address.span.and_then(|span| span.stand_in),
-    ])?;
-    if rows == 0 {
-        return Ok(None);
+    ];
+    match taken {
+        Some(_) => insert.append(values)?,
+        None if insert.execute(values)? == 0 => return Ok(None),
+        None => {}
     }
     if let (Some(number), Some(content)) = (numbers.body, &event.content) {
         dictionary.add_body(connection, number, content)?;

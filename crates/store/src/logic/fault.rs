@@ -1,6 +1,7 @@
 //! A database's errors, read as ours.
 
 use crate::error::StoreError;
+use crate::postgres::session::Refusal;
 use crate::sql::Error;
 use crate::sqlite::fault::of_sqlite;
 
@@ -16,6 +17,12 @@ pub(crate) enum Fault {
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         Self::Sql(error)
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Sql(refusal.into())
     }
 }
 

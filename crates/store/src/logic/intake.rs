@@ -12,7 +12,7 @@ use super::event_row::{self, Address};
 use super::fault::Fault;
 use super::sums::{Share, Sums};
 use super::task_row::{self, TaskFold};
-use super::{spans, units};
+use super::{ahead, spans, units};
 use crate::writes::{IntakeBatch, IntakeReceipt, Refusal, RefusalReason};
 
 /// An event with its place in the batch and what it was resolved to.
@@ -31,6 +31,7 @@ pub(super) fn commit(
 ) -> Result<IntakeReceipt, Fault> {
     dictionary.begin_arrivals(connection, batch.received_at.hour())?;
     let mut receipt = IntakeReceipt::default();
+    ahead::traces(connection, dictionary, batch)?;
     let mut placed = place(connection, dictionary, batch, &mut receipt)?;
     // In identity order the clustered tree is written front to back.
     placed.sort_by(|a, b| {
@@ -38,10 +39,14 @@ pub(super) fn commit(
     });
     let mut sums = Sums::default();
     let mut insert = event_row::insert(connection)?;
+    let identities = placed.iter().map(|event| (event.trace_no, event.prepared.event.id.as_str()));
+    let mut taken = ahead::identities(connection, dictionary, identities)?;
     for event in &placed {
         let task = event.prepared.event.task_in_trace();
         let address = Address { trace_no: event.trace_no, entity: Some(event.entity.key), task, span: None };
-        if let Some(numbers) = event_row::write(connection, dictionary, &mut insert, event.prepared, address)? {
+        if let Some(numbers) =
+            event_row::write(connection, dictionary, (&mut insert, &mut taken), event.prepared, address)?
+        {
             receipt.accepted += 1;
             if let Some(task) = task {
                 let home = (event.trace_no, event.entity.environment.as_str(), task);
@@ -50,16 +55,21 @@ pub(super) fn commit(
             add(connection, dictionary, &mut sums, event, numbers.attributes)?;
             learn(connection, dictionary, batch, (&event.entity, &event.prepared.event), numbers.tool)?;
         } else {
-            let stored = stored_digest(connection, event.trace_no, &event.prepared.event.id)?;
+            let id = &event.prepared.event.id;
+            let stored = match &taken {
+                Some(taken) => taken.get(&(event.trace_no, id.clone())).copied(),
+                None => stored_digest(connection, event.trace_no, id)?,
+            };
             again(&mut receipt, stored, event.index, event.prepared);
         }
     }
     let late = spans::take(connection, dictionary, batch, &mut sums, &mut receipt)?;
-    sums.write(connection, batch)?;
+    sums.write(connection, dictionary, batch)?;
     late.finish(connection, dictionary)?;
     if !dictionary.trials(connection)?.is_empty() {
         units::touch(connection, dictionary, &sums.traces())?;
     }
+    dictionary.end_batch();
     receipt.touched = sums.into_touched();
     receipt.refused.sort_by_key(|refusal| refusal.index);
     empty_inbox(connection, batch, &receipt)?;
@@ -88,7 +98,7 @@ fn empty_inbox(connection: &Connection, batch: &IntakeBatch, receipt: &IntakeRec
         }
     }
     for seq in &batch.inbox {
-        connection.prepare_cached("DELETE FROM event_inbox WHERE seq = ?1")?.execute([seq])?;
+        connection.prepare_cached("DELETE FROM event_inbox WHERE seq = ?1")?.defer([seq])?;
     }
     Ok(())
 }
@@ -100,8 +110,8 @@ pub(super) fn reject_inbox(connection: &Connection, seq: i64, reason: &str, at_u
             "INSERT INTO event_inbox_rejected (seq, event, reason, rejected_at)
              SELECT seq, event, ?2, ?3 FROM event_inbox WHERE seq = ?1",
         )?
-        .execute((seq, reason, at_us))?;
-    connection.prepare_cached("DELETE FROM event_inbox WHERE seq = ?1")?.execute([seq])?;
+        .defer((seq, reason, at_us))?;
+    connection.prepare_cached("DELETE FROM event_inbox WHERE seq = ?1")?.defer([seq])?;
     Ok(())
 }
 
@@ -198,6 +208,7 @@ pub(super) fn link_task(
         && let Some(alone) = dictionary.find_trace(connection, environment, task)?
     {
         task_row::move_home(connection, alone, (trace_no, task))?;
+        dictionary.moved_to(trace_no);
         sums.move_task(alone, (trace_no, task));
     }
     Ok(())

@@ -5,11 +5,13 @@
 //! - `dictionary` (with `cache`): names, entities and traces as numbers, with caches.
 //! - `intake`, `event_row`, `task_row`, `sums`: events in, tasks and rollups folded.
 //! - `spans`: events that came as spans: whose task each counts for, settled as the trace comes in.
+//! - `ahead`: what a batch asks for, asked at once.
 //! - `arrivals`, `prune`: when things came in, and how the old ones go.
 //! - `units`: which traces are units of running trials, kept by the intake.
 //! - `step`, `ties`: what a step of the loop decided.
 //! - `reads`: one file per noun.
 
+mod ahead;
 mod arrivals;
 mod cache;
 pub(crate) mod dictionary;

@@ -46,7 +46,7 @@ pub(super) fn step(
             .prepare_cached(
                 "UPDATE retention_totals SET events = events + ?1, texts = texts + ?2, tasks = tasks + ?3, last_us = ?4",
             )?
-            .execute((
+            .defer((
                 done.events.cast_signed(),
                 done.texts.cast_signed(),
                 done.tasks.cast_signed(),
@@ -171,7 +171,7 @@ impl Work<'_> {
                      ON CONFLICT (trace_no) DO UPDATE SET checked = excluded.checked,
                         covered = CASE WHEN t.covered > excluded.covered THEN t.covered ELSE excluded.covered END",
                 )?
-                .execute((trace_no, hour, if cover { until } else { i64::MIN }, checked))?;
+                .defer((trace_no, hour, if cover { until } else { i64::MIN }, checked))?;
             return Ok(true);
         }
         let gone = self.delete_events(trace_no)?;
@@ -180,9 +180,9 @@ impl Work<'_> {
                 "INSERT INTO pruned_traces AS t (trace_no, hour) VALUES (?1, ?2)
                  ON CONFLICT (trace_no) DO UPDATE SET hour = excluded.hour WHERE t.hour < excluded.hour",
             )?
-            .execute((trace_no, hour))?;
+            .defer((trace_no, hour))?;
         if gone && late.is_some() {
-            self.connection.prepare_cached("DELETE FROM late_traces WHERE trace_no = ?1")?.execute([trace_no])?;
+            self.connection.prepare_cached("DELETE FROM late_traces WHERE trace_no = ?1")?.defer([trace_no])?;
         }
         Ok(gone)
     }
@@ -272,7 +272,7 @@ impl Work<'_> {
                 self.done.texts += self.connection.prepare_cached(sql)?.execute([attributes_no])? as u64;
             }
             let sql = "DELETE FROM attribute_uses WHERE attributes_no = ?1";
-            self.connection.prepare_cached(sql)?.execute([attributes_no])?;
+            self.connection.prepare_cached(sql)?.defer([attributes_no])?;
             self.left -= 2;
         }
         let sql = "SELECT arrival_no, attributes_from, attributes_to FROM arrivals
@@ -298,7 +298,7 @@ impl Work<'_> {
             } else {
                 "DELETE FROM arrivals WHERE arrival_no = ?1 AND ?2 >= attributes_from"
             };
-            self.connection.prepare_cached(sql)?.execute((number, reached))?;
+            self.connection.prepare_cached(sql)?.defer((number, reached))?;
         }
         Ok(false)
     }
@@ -317,7 +317,7 @@ impl Work<'_> {
             self.left -= 1;
             if self.has_events(trace_no)? || self.is_needed(trace_no)? {
                 let sql = "UPDATE pruned_traces SET hour = ?2 WHERE trace_no = ?1";
-                self.connection.prepare_cached(sql)?.execute((trace_no, self.now))?;
+                self.connection.prepare_cached(sql)?.defer((trace_no, self.now))?;
                 continue;
             }
             self.delete_tasks(trace_no)?;
@@ -346,7 +346,7 @@ impl Work<'_> {
             let hash = trace_hash(&environment, &task);
             self.connection
                 .prepare_cached("DELETE FROM task_links WHERE task_hash = ?1 AND trace_no = ?2")?
-                .execute((&hash[..], trace_no))?;
+                .defer((&hash[..], trace_no))?;
             self.left -= 1;
         }
         let sql = "DELETE FROM task_rows WHERE trace_no = ?1";
@@ -358,7 +358,7 @@ impl Work<'_> {
             "DELETE FROM pruned_traces WHERE trace_no = ?1",
             "DELETE FROM traces WHERE trace_no = ?1",
         ] {
-            self.connection.prepare_cached(sql)?.execute([trace_no])?;
+            self.connection.prepare_cached(sql)?.defer([trace_no])?;
         }
         Ok(())
     }
@@ -369,7 +369,7 @@ impl Work<'_> {
             AS oldest WHERE rejected_at < ?1";
         let before = Hour::from_number(self.before.max(0)).start().micros();
         for seq in self.numbers(sql, (before, self.left))? {
-            self.connection.prepare_cached("DELETE FROM event_inbox_rejected WHERE seq = ?1")?.execute([seq])?;
+            self.connection.prepare_cached("DELETE FROM event_inbox_rejected WHERE seq = ?1")?.defer([seq])?;
             self.left -= 1;
         }
         Ok(self.left > 0)

@@ -176,19 +176,20 @@ fn within<T>(
         return Err(error.clone());
     }
     let result = host.desk().map_err(Fault::from).and_then(|(connection, dictionary)| {
-        connection.execute_batch("SAVEPOINT request")?;
+        connection.defer_batch("SAVEPOINT request")?;
         let value = guarded(|| work(connection, dictionary))?;
-        connection.execute_batch("RELEASE request")?;
+        connection.settle()?;
+        connection.defer_batch("RELEASE request")?;
         Ok(value)
     });
     result.map_err(|fault| {
         let error = fault.into_store(host.place(), "writing");
         // What the failed request put into the caches is not in the database.
         host.forget();
-        let undone = host
-            .connection()
-            .map_err(Fault::from)
-            .and_then(|connection| Ok(connection.execute_batch("ROLLBACK TO request; RELEASE request")?));
+        let undone = host.connection().map_err(Fault::from).and_then(|connection| {
+            connection.forget_deferred();
+            Ok(connection.execute_batch("ROLLBACK TO request; RELEASE request")?)
+        });
         if undone.is_err() || !host.is_within() {
             *fate = Err(error.clone());
         }
@@ -200,8 +201,10 @@ fn roll_back(host: &mut impl Host) {
     host.forget();
     if host.is_within()
         && let Ok(connection) = host.connection()
-        && let Err(error) = connection.execute_batch("ROLLBACK")
     {
-        tracing::error!(%error, "a failed transaction could not be rolled back");
+        connection.forget_deferred();
+        if let Err(error) = connection.execute_batch("ROLLBACK") {
+            tracing::error!(%error, "a failed transaction could not be rolled back");
+        }
     }
 }

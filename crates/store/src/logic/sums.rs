@@ -8,6 +8,7 @@ use uplift_model::event::Event;
 use uplift_model::rollup::OperationDelta;
 use uplift_model::{EntityType, Hour};
 
+use super::dictionary::Dictionary;
 use super::fault::Fault;
 use super::task_row::{self, TaskFold};
 use crate::writes::IntakeBatch;
@@ -124,9 +125,21 @@ impl Sums {
     }
 
     /// Writes all of it.
-    pub(super) fn write(&self, connection: &Connection, batch: &IntakeBatch) -> Result<(), Fault> {
+    pub(super) fn write(
+        &self,
+        connection: &Connection,
+        dictionary: &Dictionary,
+        batch: &IntakeBatch,
+    ) -> Result<(), Fault> {
+        let stored = self.tasks.keys().filter(|(trace_no, _)| !dictionary.is_new_trace(*trace_no));
+        let mut stored = task_row::read_all(connection, stored)?;
         for ((trace_no, task), fold) in &self.tasks {
-            let mut whole = task_row::read(connection, *trace_no, task)?.unwrap_or_default();
+            let mut whole = match &mut stored {
+                Some(stored) => stored.remove(&(*trace_no, task.clone())),
+                None if dictionary.is_new_trace(*trace_no) => None,
+                None => task_row::read(connection, *trace_no, task)?,
+            }
+            .unwrap_or_default();
             whole.merge(fold.clone());
             task_row::write(connection, *trace_no, task, &whole)?;
         }
@@ -137,7 +150,7 @@ impl Sums {
                     "UPDATE entities SET last_seen_at = ?3
                      WHERE entity_type = ?1 AND entity_id = ?2 AND (last_seen_at IS NULL OR last_seen_at < ?3)",
                 )?
-                .execute((entity.entity_type.as_str(), entity.entity_id, latest))?;
+                .defer((entity.entity_type.as_str(), entity.entity_id, latest))?;
             if entity.entity_type == EntityType::Agent {
                 count_for_review(connection, *entity, batch, (*ended, *first, *latest))?;
             }
@@ -157,7 +170,7 @@ impl Sums {
                 tokens_out = r.tokens_out + excluded.tokens_out, cost_nano = r.cost_nano + excluded.cost_nano",
         )?;
         for ((entity, operation, hour), sum) in &self.operations {
-            upsert.execute(params![
+            upsert.defer(params![
                 entity.entity_type.as_str(),
                 entity.entity_id,
                 operation,
@@ -178,7 +191,7 @@ impl Sums {
              ON CONFLICT (entity_type, entity_id, fingerprint, hour) DO UPDATE SET n = r.n + excluded.n",
         )?;
         for ((entity, fingerprint, hour), n) in &self.errors {
-            upsert.execute((entity.entity_type.as_str(), entity.entity_id, fingerprint, hour.number(), n))?;
+            upsert.defer((entity.entity_type.as_str(), entity.entity_id, fingerprint, hour.number(), n))?;
         }
         if self.took_back { self.forget_nothing(connection) } else { Ok(()) }
     }
@@ -189,14 +202,14 @@ impl Sums {
             "DELETE FROM rollup_ops WHERE entity_type = ?1 AND entity_id = ?2 AND operation = ?3 AND hour = ?4 AND n <= 0",
         )?;
         for (entity, operation, hour) in self.operations.keys() {
-            delete.execute((entity.entity_type.as_str(), entity.entity_id, operation, hour.number()))?;
+            delete.defer((entity.entity_type.as_str(), entity.entity_id, operation, hour.number()))?;
         }
         let mut delete = connection.prepare_cached(
             "DELETE FROM rollup_errors
              WHERE entity_type = ?1 AND entity_id = ?2 AND fingerprint = ?3 AND hour = ?4 AND n <= 0",
         )?;
         for (entity, fingerprint, hour) in self.errors.keys() {
-            delete.execute((entity.entity_type.as_str(), entity.entity_id, fingerprint, hour.number()))?;
+            delete.defer((entity.entity_type.as_str(), entity.entity_id, fingerprint, hour.number()))?;
         }
         Ok(())
     }
@@ -223,7 +236,7 @@ fn count_for_review(
                 last_event_at = CASE WHEN c.last_event_at > excluded.last_event_at
                     THEN c.last_event_at ELSE excluded.last_event_at END",
         )?
-        .execute((
+        .defer((
             entity.entity_type.as_str(),
             entity.entity_id,
             schedule.kind.as_str(),

@@ -1,11 +1,13 @@
 //! `task_rows`: reading, merging and writing what a task is folded into.
 
+use std::collections::HashMap;
+
 use crate::sql::{self, Connection, OptionalExtension, Row, params};
 use uplift_model::entity::{EntityKey, EntityType};
 use uplift_model::event::Outcome;
 use uplift_model::task::{ClaimKey, EndClaim, OutcomeClaim, OwnerClaim, TaskDelta};
 
-use super::fault::Fault;
+use super::fault::{Fault, corrupt};
 
 /// A task as the writer folds it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,10 +36,23 @@ impl TaskFold {
     }
 }
 
-const SELECT: &str = "SELECT pseudo, entity_type, entity_id, owner_rank, owner_us, owner_event, attributes_no,
-    parent_task_id, session_id, first_us, last_us, end_us, end_event, duration_us, end_tokens_in, end_tokens_out,
-    end_cost_nano, outcome, outcome_us, outcome_event, events, unclocked, llm_calls, tool_calls, errors, tokens_in,
-    tokens_out, tokens_cached, cost_nano FROM task_rows WHERE trace_no = ?1 AND task = ?2";
+macro_rules! columns {
+    () => {
+        "pseudo, entity_type, entity_id, owner_rank, owner_us, owner_event, attributes_no, parent_task_id, session_id,
+        first_us, last_us, end_us, end_event, duration_us, end_tokens_in, end_tokens_out, end_cost_nano, outcome,
+        outcome_us, outcome_event, events, unclocked, llm_calls, tool_calls, errors, tokens_in, tokens_out,
+        tokens_cached, cost_nano"
+    };
+}
+
+const SELECT: &str = concat!("SELECT ", columns!(), " FROM task_rows WHERE trace_no = ?1 AND task = ?2");
+
+const SELECT_ALL: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", k.trace_no, k.task FROM json_array_elements(CAST(?1 AS json)) AS a (value)
+    JOIN task_rows AS k ON k.trace_no = CAST(a.value ->> 0 AS bigint) AND k.task = a.value ->> 1"
+);
 
 const UPSERT: &str = "INSERT INTO task_rows (trace_no, task, pseudo, entity_type, entity_id, owner_rank, owner_us,
     owner_event, attributes_no, parent_task_id, session_id, first_us, last_us, end_us, end_event, duration_us,
@@ -60,6 +75,28 @@ const UPSERT: &str = "INSERT INTO task_rows (trace_no, task, pseudo, entity_type
 /// The task as it is stored.
 pub(super) fn read(connection: &Connection, trace_no: i64, task: &str) -> Result<Option<TaskFold>, Fault> {
     Ok(connection.prepare_cached(SELECT)?.query_row((trace_no, task), decode).optional()?)
+}
+
+/// Those of these tasks that are stored. None where asking one by one is as good.
+pub(super) fn read_all<'k>(
+    connection: &Connection,
+    tasks: impl Iterator<Item = &'k (i64, String)>,
+) -> Result<Option<HashMap<(i64, String), TaskFold>>, Fault> {
+    if !connection.is_remote() {
+        return Ok(None);
+    }
+    let asked: Vec<&(i64, String)> = tasks.collect();
+    let mut found = HashMap::new();
+    if asked.is_empty() {
+        return Ok(Some(found));
+    }
+    let list = serde_json::to_string(&asked).map_err(|error| corrupt("keys of tasks", error))?;
+    let mut statement = connection.prepare_cached(SELECT_ALL)?;
+    let mut rows = statement.query([list])?;
+    while let Some(row) = rows.next()? {
+        found.insert((row.get(29)?, row.get(30)?), decode(&row)?);
+    }
+    Ok(Some(found))
 }
 
 fn decode(row: &Row<'_>) -> sql::Result<TaskFold> {
@@ -116,7 +153,7 @@ pub(super) fn write(connection: &Connection, trace_no: i64, task: &str, fold: &T
     let owner = delta.owner.as_ref();
     let end = delta.end.as_ref();
     let outcome = delta.outcome.as_ref();
-    connection.prepare_cached(UPSERT)?.execute(params![
+    connection.prepare_cached(UPSERT)?.defer(params![
         trace_no,
         task,
         fold.pseudo,
@@ -154,16 +191,14 @@ pub(super) fn write(connection: &Connection, trace_no: i64, task: &str, fold: &T
 
 /// Deletes a task that nothing is left of.
 pub(super) fn delete(connection: &Connection, trace_no: i64, task: &str) -> Result<(), Fault> {
-    connection
-        .prepare_cached("DELETE FROM task_rows WHERE trace_no = ?1 AND task = ?2")?
-        .execute((trace_no, task))?;
+    connection.prepare_cached("DELETE FROM task_rows WHERE trace_no = ?1 AND task = ?2")?.defer((trace_no, task))?;
     Ok(())
 }
 
 /// Moves a task that was named without its trace to where it is at home.
 pub(super) fn move_home(connection: &Connection, from_trace: i64, home: (i64, &str)) -> Result<(), Fault> {
     let Some(moved) = read(connection, from_trace, "")? else { return Ok(()) };
-    connection.prepare_cached("DELETE FROM task_rows WHERE trace_no = ?1 AND task = ''")?.execute([from_trace])?;
+    connection.prepare_cached("DELETE FROM task_rows WHERE trace_no = ?1 AND task = ''")?.defer([from_trace])?;
     let mut fold = read(connection, home.0, home.1)?.unwrap_or_default();
     fold.merge(moved);
     write(connection, home.0, home.1, &fold)

@@ -60,14 +60,14 @@ pub(super) fn touch(
             let known = noted.iter().find(|noted| noted.trial == trial.id).map(|noted| noted.unit.as_str());
             if let Some((unit, last_us)) = unit_of(connection, *trace_no, &members, (*owner, trial), known)? {
                 let seq = dictionary.next_unit_seq(connection)?;
-                note.execute((trace_no, trial.id, &unit, seq, last_us))?;
+                note.defer((trace_no, trial.id, &unit, seq, last_us))?;
                 current.push((trial.id, unit));
             }
         }
         for old in noted.into_iter().filter(|old| !old.gone) {
             if !current.iter().any(|(trial, unit)| *trial == old.trial && *unit == old.unit) {
                 let seq = dictionary.next_unit_seq(connection)?;
-                leave.execute((trace_no, old.trial, old.unit, seq))?;
+                leave.defer((trace_no, old.trial, old.unit, seq))?;
             }
         }
     }

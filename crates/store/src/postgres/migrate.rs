@@ -32,7 +32,7 @@ migrations![
 const LOCK: i64 = 0x7570_6c69_6674;
 
 /// The schema's version; 0 where there is none.
-fn version(session: &Session, place: &str) -> StoreResult<i64> {
+pub(crate) fn version(session: &Session, place: &str) -> StoreResult<i64> {
     let said = |refusal: super::session::Refusal| refusal.into_store(place, "reading the schema version");
     let sql = "SELECT to_regclass('schema_migrations') IS NOT NULL, to_regclass('event_rows') IS NOT NULL";
     let row = session.query(sql, &[]).map_err(said)?;
@@ -54,7 +54,7 @@ fn version(session: &Session, place: &str) -> StoreResult<i64> {
 }
 
 /// Checks that a database can be read by this code as it is.
-pub(super) fn check_readable(session: &Session, place: &str) -> StoreResult<()> {
+pub(crate) fn check_readable(session: &Session, place: &str) -> StoreResult<()> {
     let version = version(session, place)?;
     if version < LATEST_VERSION {
         let reason = format!(
@@ -66,7 +66,7 @@ pub(super) fn check_readable(session: &Session, place: &str) -> StoreResult<()> 
 }
 
 /// Brings the schema up to date.
-pub(super) fn run(session: &Session, place: &str) -> StoreResult<()> {
+pub(crate) fn run(session: &Session, place: &str) -> StoreResult<()> {
     let said = |refusal: super::session::Refusal| refusal.into_store(place, "migrating the schema");
     if version(session, place)? == LATEST_VERSION {
         return Ok(());

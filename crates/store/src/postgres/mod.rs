@@ -1,20 +1,26 @@
 //! The engine for many nodes: PostgreSQL, 14 or later.
 //!
 //! - `migrate`: the numbered migrations, run by one node at a time.
-//! - `session` (with `numeric`): a connection that is called like a library.
+//! - `session`: a connection that is called like a library; `values` (with `numeric`), `rows`: what it carries.
+//! - `ear`: hearing what other servers tell.
 //! - `writer`: the thread that writes. Of all nodes' writers one writes at a time, so that each finds what the others
 //!   wrote as if it had written all of it itself.
 
-mod migrate;
+pub(crate) mod ear;
+pub(crate) mod migrate;
 mod numeric;
+mod rows;
 pub(crate) mod session;
+pub(crate) mod values;
 pub(crate) mod writer;
 
 use tokio_postgres::Config;
 
+use self::ear::Ear;
 use self::session::Session;
 use self::writer::PostgresWriter;
 use crate::error::{StoreError, StoreResult};
+use crate::moving;
 use crate::pool::Pool;
 use crate::sql::Connection;
 use crate::store::{SqlStore, Writer};
@@ -37,13 +43,17 @@ impl SqlStore {
     /// When the address makes no sense, the server is not to be reached or refuses, or the schema is of a later version.
     pub async fn connect(address: &str) -> StoreResult<Self> {
         let (config, place) = read_address(address)?;
-        blocking(move || {
+        let listening = config.clone();
+        let (schema, store) = blocking(move || {
             let session = Session::open(&config, &place)?;
+            moving::refuse_unfinished(&session, &place)?;
             migrate::run(&session, &place)?;
+            let schema = schema(&session).map_err(|refusal| refusal.into_store(&place, "connecting"))?;
             let writer = PostgresWriter::start(session, config.clone(), place.clone())?;
-            Ok(Self::over_server(config, place, Some(writer)))
+            Ok((schema, Self::over_server(config, place, Some(writer))))
         })
-        .await
+        .await?;
+        Ok(Self { ear: Some(Ear::open(listening, &schema)), ..store })
     }
 
     /// Connects to a PostgreSQL database for reading only. Writes are refused.
@@ -54,6 +64,7 @@ impl SqlStore {
         let (config, place) = read_address(address)?;
         blocking(move || {
             let session = Session::open(&config, &place)?;
+            moving::refuse_unfinished(&session, &place)?;
             migrate::check_readable(&session, &place)?;
             Ok(Self::over_server(config, place, None))
         })
@@ -68,12 +79,18 @@ impl SqlStore {
             reading.map_err(|refusal| refusal.into_store(&of_pool, "opening a reader"))?;
             Ok(Connection::Postgres(Box::new(session)))
         });
-        Self { pool: Some(pool), writer: writer.map(Writer::Postgres), place, file: None }
+        Self { pool: Some(pool), writer: writer.map(Writer::Postgres), place, file: None, ear: None }
     }
 }
 
+/// The schema that a session works in.
+fn schema(session: &Session) -> Result<String, session::Refusal> {
+    let rows = session.query("SELECT coalesce(current_schema(), '')", &[])?;
+    Ok(rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or_default())
+}
+
 /// What an address says, and how to name the database without giving the password away.
-fn read_address(address: &str) -> StoreResult<(Config, String)> {
+pub(crate) fn read_address(address: &str) -> StoreResult<(Config, String)> {
     let mut config: Config = address.parse().map_err(|error| StoreError::Open {
         place: "the database".to_owned(),
         reason: format!(

@@ -1,16 +1,23 @@
 //! A connection to PostgreSQL that is called like a library: the caller waits, on a thread that may.
+//!
+//! - `bulk`: many rows at once.
+
+mod bulk;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
-use rusqlite::types::{ToSql as ToValue, ToSqlOutput, ValueRef};
+use rusqlite::types::ToSql as ToValue;
 use tokio::runtime::Runtime;
-use tokio_postgres::types::private::BytesMut;
-use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Config, NoTls, Row, Statement};
 
-use super::numeric;
+use super::rows::Rows;
+use super::values::{Bound, Mismatch, Owned, widened};
 use crate::error::StoreError;
 use crate::sql::translate;
 
@@ -38,6 +45,11 @@ pub(crate) fn reason_of(error: &tokio_postgres::Error) -> String {
 }
 
 impl Refusal {
+    /// The server's code of five characters; none where the server said nothing.
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.0.code().map(tokio_postgres::error::SqlState::code)
+    }
+
     /// The error for callers: `place` is the database, `context` what was being done.
     pub(crate) fn into_store(self, place: &str, context: &'static str) -> StoreError {
         let place = place.to_owned();
@@ -72,9 +84,16 @@ impl Refusal {
 pub(crate) struct Session {
     /// Drives the connection while somebody waits for an answer. None only while it is dropped.
     runtime: Option<Runtime>,
-    client: Client,
+    client: Arc<Client>,
     statements: RefCell<HashMap<String, Statement>>,
+    /// Sent, and not answered yet.
+    sent: RefCell<Vec<Answer>>,
+    /// Rows that go together, by statement; sent before anything that could see them.
+    rows: RefCell<Vec<Rows>>,
 }
+
+/// What a statement that was sent will come to.
+type Answer = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + Send>>;
 
 impl Session {
     /// Connects.
@@ -90,7 +109,8 @@ impl Session {
                 tracing::debug!(reason = reason_of(&error), "a connection to the database ended");
             }
         });
-        Ok(Self { runtime: Some(runtime), client, statements: RefCell::default() })
+        let (client, statements) = (Arc::new(client), RefCell::default());
+        Ok(Self { runtime: Some(runtime), client, statements, sent: RefCell::default(), rows: RefCell::default() })
     }
 
     /// Whether the connection has ended.
@@ -105,32 +125,130 @@ impl Session {
         }
     }
 
+    /// Waits for an answer, and first for those to what was sent before: the first failure is what is told.
+    fn wait_in_turn<T>(&self, work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Refusal> {
+        let sent = std::mem::take(&mut *self.sent.borrow_mut());
+        if sent.is_empty() {
+            return self.wait(work);
+        }
+        self.wait(async {
+            // Both are under way at once, in the order in which they were sent.
+            let (before, answer) = futures::future::join(futures::future::join_all(sent), work).await;
+            before.into_iter().collect::<Result<Vec<u64>, _>>()?;
+            answer
+        })
+    }
+
     /// Runs statements without parameters.
     pub(crate) fn batch(&self, sql: &str) -> Result<(), Refusal> {
-        self.wait(self.client.batch_execute(sql))
+        self.send_rows(|_| true)?;
+        self.wait_in_turn(self.client.batch_execute(sql))
+    }
+
+    /// Runs statements without parameters, some time before the next answer.
+    pub(crate) fn defer_batch(&self, sql: &'static str) {
+        let client = Arc::clone(&self.client);
+        self.send(Box::pin(async move { client.batch_execute(sql).await.map(|()| 0) }));
     }
 
     /// Runs a statement in SQLite's dialect; says how many rows it changed.
     pub(crate) fn execute(&self, sql: &str, values: &[&dyn ToValue]) -> Result<usize, Refusal> {
+        self.send_rows(|_| true)?;
         let statement = self.prepare(sql)?;
         let values = Bound::of(values);
-        self.wait(self.client.execute_raw(&statement, &values)).map(|rows| rows as usize)
+        self.wait_in_turn(self.client.execute_raw(&statement, &values)).map(|rows| rows as usize)
     }
 
     /// Runs a query in SQLite's dialect.
     pub(crate) fn query(&self, sql: &str, values: &[&dyn ToValue]) -> Result<Vec<Row>, Refusal> {
         use futures::TryStreamExt;
+        self.send_rows(|_| true)?;
         let statement = self.prepare(sql)?;
         let values = Bound::of(values);
-        self.wait(async { self.client.query_raw(&statement, &values).await?.try_collect().await })
+        self.wait_in_turn(async { self.client.query_raw(&statement, &values).await?.try_collect().await })
+    }
+
+    /// Sends a statement in SQLite's dialect. Whatever waits for an answer next waits for this one's, too.
+    pub(crate) fn defer(&self, sql: &str, values: &[&dyn ToValue]) -> Result<(), Refusal> {
+        self.send_rows(|rows| sql.contains(rows.table()))?;
+        let statement = self.prepare(sql)?;
+        let values: Vec<Owned> = values.iter().map(|value| Owned::of(*value)).collect();
+        let client = Arc::clone(&self.client);
+        self.send(Box::pin(async move { client.execute_raw(&statement, &values).await }));
+        Ok(())
+    }
+
+    /// Adds a row to those of an INSERT in SQLite's dialect that go together.
+    pub(crate) fn append(&self, sql: &str, values: &[&dyn ToValue]) -> Result<(), Refusal> {
+        let mut all = self.rows.borrow_mut();
+        let place = match all.iter().position(|rows| rows.is_for(sql)) {
+            Some(place) => place,
+            None => {
+                let kinds = self.prepare(sql)?.params().to_vec();
+                all.push(Rows::of(sql, kinds));
+                all.len() - 1
+            }
+        };
+        all[place].add(values.iter().map(|value| Owned::of(*value)));
+        let is_full = all[place].is_full();
+        drop(all);
+        if is_full { self.send_rows(|rows| rows.is_for(sql)) } else { Ok(()) }
+    }
+
+    /// Waits until everything that was sent is done.
+    pub(crate) fn settle(&self) -> Result<(), Refusal> {
+        self.send_rows(|_| true)?;
+        self.wait_in_turn(async { Ok(()) })
+    }
+
+    fn send_rows(&self, which: impl Fn(&Rows) -> bool) -> Result<(), Refusal> {
+        if self.rows.borrow().is_empty() {
+            return Ok(());
+        }
+        let all = std::mem::take(&mut *self.rows.borrow_mut());
+        let (some, left): (Vec<Rows>, Vec<Rows>) = all.into_iter().partition(which);
+        *self.rows.borrow_mut() = left;
+        for rows in some {
+            let statement = self.prepare_as_is(rows.sql())?;
+            let (client, columns) = (Arc::clone(&self.client), rows.into_columns());
+            self.send(Box::pin(async move { client.execute_raw(&statement, &columns).await }));
+        }
+        Ok(())
+    }
+
+    /// Puts a statement on its way: the first look at its future sends it.
+    fn send(&self, mut answer: Answer) {
+        let mut nobody = Context::from_waker(Waker::noop());
+        let answer: Answer = match answer.as_mut().poll(&mut nobody) {
+            Poll::Pending => answer,
+            Poll::Ready(done) => Box::pin(std::future::ready(done)),
+        };
+        self.sent.borrow_mut().push(answer);
+    }
+
+    /// What was deferred and is not to be: its transaction is given up.
+    pub(crate) fn forget_deferred(&self) {
+        self.rows.borrow_mut().clear();
+        let sent = std::mem::take(&mut *self.sent.borrow_mut());
+        // Their failures are known already, or of no interest.
+        let _ = self.wait(async { Ok(futures::future::join_all(sent).await) });
     }
 
     fn prepare(&self, sql: &str) -> Result<Statement, Refusal> {
+        self.prepare_with(sql, translate)
+    }
+
+    /// A statement that is in PostgreSQL's dialect already.
+    fn prepare_as_is(&self, sql: &str) -> Result<Statement, Refusal> {
+        self.prepare_with(sql, str::to_owned)
+    }
+
+    fn prepare_with(&self, sql: &str, translate: impl FnOnce(&str) -> String) -> Result<Statement, Refusal> {
         if let Some(statement) = self.statements.borrow().get(sql) {
             return Ok(statement.clone());
         }
         let text = translate(sql);
-        let mut statement = self.wait(self.client.prepare(&text))?;
+        let mut statement = self.wait_in_turn(self.client.prepare(&text))?;
         // `? + 1` is taken for a small integer, and `? / 1e9` for a decimal: ours have 64 bits, whatever is near them.
         if statement.params().iter().any(|kind| widened(kind) != *kind) {
             let kinds: Vec<Type> = statement.params().iter().map(widened).collect();
@@ -151,107 +269,5 @@ impl Drop for Session {
             // It may be dropped where waiting is not allowed; the server notices that the connection is gone.
             runtime.shutdown_background();
         }
-    }
-}
-
-/// The type that a parameter is sent as.
-fn widened(kind: &Type) -> Type {
-    match *kind {
-        Type::INT2 | Type::INT4 => Type::INT8,
-        Type::FLOAT4 | Type::NUMERIC => Type::FLOAT8,
-        _ => kind.clone(),
-    }
-}
-
-/// A value and the type it is sent as do not go together.
-#[derive(Debug, thiserror::Error)]
-#[error("{value} cannot be sent as {kind}")]
-struct Mismatch {
-    value: &'static str,
-    kind: String,
-}
-
-/// A value on its way to the server.
-#[derive(Debug)]
-struct Bound<'a>(rusqlite::Result<ToSqlOutput<'a>>);
-
-impl<'a> Bound<'a> {
-    fn of(values: &[&'a dyn ToValue]) -> Vec<Self> {
-        values.iter().map(|value| Self(ToValue::to_sql(*value))).collect()
-    }
-
-    fn value(&self) -> Option<ValueRef<'_>> {
-        match &self.0 {
-            Ok(ToSqlOutput::Borrowed(value)) => Some(*value),
-            Ok(ToSqlOutput::Owned(value)) => Some(value.into()),
-            _ => None,
-        }
-    }
-}
-
-type Failure = Box<dyn std::error::Error + Sync + Send>;
-
-impl ToSql for Bound<'_> {
-    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
-        let mismatch = |value| Err(Mismatch { value, kind: kind.to_string() }.into());
-        let Some(value) = self.value() else { return mismatch("what cannot be sent") };
-        let text_like = matches!(*kind, Type::TEXT | Type::VARCHAR | Type::JSON | Type::UNKNOWN | Type::NAME);
-        match (value, kind) {
-            (ValueRef::Null, _) => Ok(IsNull::Yes),
-            // SQLite keeps what is no number as nothing.
-            (ValueRef::Real(real), _) if real.is_nan() => Ok(IsNull::Yes),
-            (ValueRef::Integer(number), &Type::INT8) => ToSql::to_sql(&number, kind, out),
-            (ValueRef::Integer(number), &Type::FLOAT8) => ToSql::to_sql(&(number as f64), kind, out),
-            (ValueRef::Integer(number), &Type::BOOL) => ToSql::to_sql(&(number != 0), kind, out),
-            (ValueRef::Real(real), &Type::FLOAT8) => ToSql::to_sql(&real, kind, out),
-            (ValueRef::Text(text), _) if text_like => {
-                let text = std::str::from_utf8(text)?;
-                // A NUL is the one character that PostgreSQL's text cannot hold.
-                if text.contains('\0') {
-                    ToSql::to_sql(&text.replace('\0', "\u{fffd}"), &Type::TEXT, out)
-                } else {
-                    ToSql::to_sql(&text, &Type::TEXT, out)
-                }
-            }
-            (ValueRef::Blob(bytes) | ValueRef::Text(bytes), &Type::BYTEA) => ToSql::to_sql(&bytes, kind, out),
-            (ValueRef::Integer(_), _) => mismatch("an integer"),
-            (ValueRef::Real(_), _) => mismatch("a number"),
-            (ValueRef::Text(_), _) => mismatch("a text"),
-            (ValueRef::Blob(_), _) => mismatch("bytes"),
-        }
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-
-    to_sql_checked!();
-}
-
-/// A value that came from the server.
-pub(crate) struct Cell<'r>(pub(crate) ValueRef<'r>);
-
-impl<'r> FromSql<'r> for Cell<'r> {
-    fn from_sql(kind: &Type, raw: &'r [u8]) -> Result<Self, Failure> {
-        Ok(Self(match *kind {
-            Type::INT8 => ValueRef::Integer(i64::from_sql(kind, raw)?),
-            Type::INT4 => ValueRef::Integer(i32::from_sql(kind, raw)?.into()),
-            Type::INT2 => ValueRef::Integer(i16::from_sql(kind, raw)?.into()),
-            Type::BOOL => ValueRef::Integer(bool::from_sql(kind, raw)?.into()),
-            Type::FLOAT8 => ValueRef::Real(f64::from_sql(kind, raw)?),
-            Type::FLOAT4 => ValueRef::Real(f32::from_sql(kind, raw)?.into()),
-            Type::NUMERIC => numeric::read(raw)?,
-            Type::BYTEA => ValueRef::Blob(raw),
-            // Texts, and what the server writes as one.
-            _ => ValueRef::Text(raw),
-        }))
-    }
-
-    fn from_sql_null(_: &Type) -> Result<Self, Failure> {
-        Ok(Self(ValueRef::Null))
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
     }
 }

@@ -91,7 +91,7 @@ impl State {
         }
         let context = "beginning a transaction";
         let session = self.session()?;
-        session.batch("BEGIN").map_err(|refusal| self.said(refusal, context))?;
+        session.defer_batch("BEGIN");
         let rows = session.query("UPDATE writer_turns SET turn = turn + 1 RETURNING turn", &[]);
         let rows = rows.map_err(|refusal| self.said(refusal, context))?;
         let turn = rows.first().and_then(|row| Row::Postgres(row).get::<i64>(0).ok());
@@ -108,10 +108,11 @@ impl State {
     }
 
     fn give_up(&mut self) {
-        if let Ok(session) = self.session()
-            && session.batch("ROLLBACK").is_ok()
-        {
-            return;
+        if let Ok(session) = self.session() {
+            session.forget_deferred();
+            if session.batch("ROLLBACK").is_ok() {
+                return;
+            }
         }
         self.connection = None;
     }

@@ -109,6 +109,37 @@ impl Connection {
         }
     }
 
+    /// Runs a statement without parameters, as [`Statement::defer`] does.
+    pub(crate) fn defer_batch(&self, sql: &'static str) -> Result<()> {
+        match self {
+            Self::Sqlite(connection) => Ok(connection.execute_batch(sql)?),
+            Self::Postgres(session) => {
+                session.defer_batch(sql);
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets what was deferred: the transaction is given up.
+    pub(crate) fn forget_deferred(&self) {
+        if let Self::Postgres(session) = self {
+            session.forget_deferred();
+        }
+    }
+
+    /// Waits until what was deferred is done.
+    pub(crate) fn settle(&self) -> Result<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(session) => Ok(session.settle()?),
+        }
+    }
+
+    /// Whether every question to the database is a message to a server and back.
+    pub(crate) const fn is_remote(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// One state of the database for all that is read until the snapshot goes.
     pub(crate) fn snapshot(&self) -> Result<Snapshot<'_>> {
         self.execute_batch(self.either("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))?;

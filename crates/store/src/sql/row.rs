@@ -1,7 +1,7 @@
 //! What comes back from a query.
 
 use super::{Error, FromSql, Result, ValueRef};
-use crate::postgres::session::Cell;
+use crate::postgres::values::Cell;
 
 /// A row of a result.
 pub(crate) enum Row<'r> {

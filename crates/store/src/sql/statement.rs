@@ -25,6 +25,24 @@ impl Statement<'_> {
         })
     }
 
+    /// Runs it where nobody needs to know what came of it: PostgreSQL may do so later, but in its order, and before
+    /// anything else is answered. What goes wrong with it then is the next one's error.
+    pub(crate) fn defer(&mut self, parameters: impl Params) -> Result<()> {
+        parameters.bind(|values| match self {
+            Self::Sqlite(statement) => Ok(statement.execute(values).map(drop)?),
+            Self::Postgres { session, sql } => Ok(session.defer(sql, values)?),
+        })
+    }
+
+    /// As [`defer`](Self::defer), for a plain INSERT of a row into a table without triggers and conflicts: rows for the
+    /// same statement go together.
+    pub(crate) fn append(&mut self, parameters: impl Params) -> Result<()> {
+        parameters.bind(|values| match self {
+            Self::Sqlite(statement) => Ok(statement.execute(values).map(drop)?),
+            Self::Postgres { session, sql } => Ok(session.append(sql, values)?),
+        })
+    }
+
     /// Inserts a row; gives the number it got. A table with such numbers has them in its first column.
     pub(crate) fn insert(&mut self, parameters: impl Params) -> Result<i64> {
         parameters.bind(|values| match self {

@@ -57,7 +57,7 @@ pub(super) fn open_writer(path: &Path, place: &str) -> StoreResult<Connection> {
 }
 
 /// Opens a database in memory.
-pub(super) fn open_in_memory(place: &str) -> StoreResult<Connection> {
+pub(crate) fn open_in_memory(place: &str) -> StoreResult<Connection> {
     let sql = |error: rusqlite::Error| of_sqlite(&error, place, "opening the database");
     let mut connection = Connection::open_in_memory().map_err(sql)?;
     connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;").map_err(sql)?;
@@ -66,7 +66,7 @@ pub(super) fn open_in_memory(place: &str) -> StoreResult<Connection> {
 }
 
 /// Checks that a database can be read by this code as it is.
-pub(super) fn check_readable(connection: &Connection, place: &str) -> StoreResult<()> {
+pub(crate) fn check_readable(connection: &Connection, place: &str) -> StoreResult<()> {
     let version = check_version(connection, place)?;
     if version < LATEST_VERSION {
         return Err(StoreError::Open {

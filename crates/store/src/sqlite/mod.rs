@@ -5,7 +5,7 @@
 //! - `writer`: the thread that writes, and the one that writes the log back.
 
 pub(crate) mod fault;
-mod migrate;
+pub(crate) mod migrate;
 pub(crate) mod writer;
 
 use std::path::{Path, PathBuf};
@@ -68,7 +68,13 @@ impl SqlStore {
     fn over(path: &Path, place: String, writer: Option<SqliteWriter>) -> Self {
         let (file, of_pool) = (path.to_path_buf(), place.clone());
         let pool = Pool::new(place.clone(), READERS, move || Ok(Connection::Sqlite(open_reader(&file, &of_pool)?)));
-        Self { pool: Some(pool), writer: writer.map(Writer::Sqlite), place, file: Some(path.to_path_buf()) }
+        Self {
+            pool: Some(pool),
+            writer: writer.map(Writer::Sqlite),
+            place,
+            file: Some(path.to_path_buf()),
+            ear: None,
+        }
     }
 
     /// A database in memory: gone when the store is dropped.
@@ -79,7 +85,7 @@ impl SqlStore {
         let place = "memory".to_owned();
         let connection = migrate::open_in_memory(&place)?;
         let writer = Writer::Sqlite(SqliteWriter::start(connection, place.clone(), None)?);
-        Ok(Self { pool: None, writer: Some(writer), place, file: None })
+        Ok(Self { pool: None, writer: Some(writer), place, file: None, ear: None })
     }
 
     /// Bounds how large a database of SQLite may grow, in pages of it: a commit that needs more is refused as on a full

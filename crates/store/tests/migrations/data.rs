@@ -109,6 +109,7 @@ pub(crate) const ROWS: &[(&str, &str)] = &[
     ("late_traces", "INSERT INTO late_traces VALUES (1, 490001, 490001, NULL)"),
     ("attribute_uses", "INSERT INTO attribute_uses VALUES (1, 490001)"),
     ("pruned_traces", "INSERT INTO pruned_traces VALUES (2, 490000)"),
+    ("nodes", "INSERT INTO nodes VALUES ('n', 'http://localhost', '1', 5, 6)"),
     ("trial_units", "INSERT INTO trial_units VALUES (1, 1, 'x', 4, 1767225602000000, 0)"),
     ("trial_looks", "INSERT INTO trial_looks VALUES (1, 5, '{\"n\":1}')"),
     ("entity_defaults", "INSERT INTO entity_defaults VALUES ('agent', 1, 1, printf('%064d', 7), 5)"),

@@ -15,9 +15,9 @@ use uplift_store::{PageRequest, StoreError, Write};
 
 use super::actions::created;
 use super::entities::{EnvironmentQuery, whole};
-use super::failures::{Failures, Missing, Moved, Unacceptable};
+use super::failures::{Changed, Failures, Missing, Moved, Unacceptable};
 use crate::error::{ErrorCode, WebError};
-use crate::extract::{Body, Params, PathOf, selector};
+use crate::extract::{Body, IfMatch, Params, PathOf, changed, selector, tagged};
 use crate::state::AppState;
 use crate::wire::action::{EntityBody, StateBody, TieBody};
 use crate::wire::entity::EntityDetail;
@@ -26,26 +26,30 @@ use crate::wire::entity::EntityDetail;
 const MAX_TIES: usize = 1_000;
 
 /// Declares an entity, or replaces what is said of it; what the body leaves out stays as it is. A configuration that
-/// differs from the one in place while a trial runs is refused, unless `now` says that the trial may begin anew on it.
+/// differs from the one in place while a trial runs is refused, unless `now` says that the trial may begin anew on it. With
+/// the header `If-Match`, only if the entity is still in the state it names; the answer names the new one.
 #[utoipa::path(
     put, path = "/api/entities/{entity_type}/{entity}", tag = "entities", operation_id = "declare_entity",
     params(
         ("entity_type" = String, Path, description = "`agent`, `tool`, `context` or `process`"),
         ("entity" = String, Path, description = "Its name, or the id of one that exists"),
         EnvironmentQuery,
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the entity that is to be changed"),
     ),
     request_body = EntityBody,
     responses(
-        (status = 200, body = EntityDetail),
+        (status = 200, body = EntityDetail, headers(("ETag" = String, description = "Names the new state"))),
         (status = 201, description = "It was not there before.", body = EntityDetail,
-            headers(("Location" = String, description = "Where it is"))),
-        Failures, Missing, Moved, Unacceptable,
+            headers(("Location" = String, description = "Where it is"),
+                ("ETag" = String, description = "Names its state"))),
+        Failures, Missing, Moved, Changed, Unacceptable,
     )
 )]
 pub(super) async fn declare(
     State(state): State<AppState>,
     PathOf((entity_type, entity)): PathOf<(String, String)>,
     Params(query): Params<EnvironmentQuery>,
+    wanted: IfMatch,
     Body(body): Body<EntityBody>,
 ) -> Result<Response, WebError> {
     let mut selector = selector(&entity_type, entity, query.environment)?;
@@ -58,6 +62,10 @@ pub(super) async fn declare(
         Err(StoreError::NotFound { .. }) if !by_id => None,
         Err(error) => return Err(error.into()),
     };
+    let tag = existing.as_ref().map(entity_tag);
+    if !wanted.allows(tag.as_deref()) {
+        return Ok(changed("the entity", tag.as_deref()));
+    }
     let name = match &existing {
         Some(entity) => EntityName {
             environment: entity.environment.clone(),
@@ -79,14 +87,28 @@ pub(super) async fn declare(
         ..StepCommit::default()
     };
     if !commit.writes.is_empty() {
-        state.engine.step(commit).await?;
+        match state.engine.step(commit).await {
+            // Somebody was faster since it was looked at above.
+            Err(StoreError::VersionConflict { .. }) if wanted.is_said() => {
+                let now = super::improvements::entity_of(&state, key).await?;
+                return Ok(changed("the entity", Some(&entity_tag(&now))));
+            }
+            written => drop(written?),
+        }
     }
     let entity = super::improvements::entity_of(&state, key).await?;
+    let tag = entity_tag(&entity);
     let detail = whole(&state, entity).await?;
-    Ok(match existing {
+    let answer = match existing {
         Some(_) => (StatusCode::OK, Json(detail)).into_response(),
         None => created(format!("/api/entities/{}/{}", key.entity_type, key.entity_id), detail).into_response(),
-    })
+    };
+    Ok(tagged(answer, &tag))
+}
+
+/// What tells an entity's state from others: its settings, configuration and state, not what happens around it.
+pub(super) fn entity_tag(entity: &Entity) -> String {
+    format!("{}-{}-v{}", entity.key.entity_type, entity.key.entity_id, entity.version)
 }
 
 fn new_name(selector: EntitySelector) -> Result<EntityName, WebError> {

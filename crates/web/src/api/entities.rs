@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use uplift_model::entity::Entity;
 use uplift_model::revision::RevisionId;
@@ -11,7 +12,7 @@ use utoipa::IntoParams;
 use super::declare;
 use super::failures::{Failures, Missing};
 use crate::error::WebError;
-use crate::extract::{Params, PathOf, page, parse, parse_flag, selector, text};
+use crate::extract::{Params, PathOf, page, parse, parse_flag, selector, tagged, text};
 use crate::state::AppState;
 use crate::wire::entity::{Entity as Shown, EntityDetail, json};
 use crate::wire::page::Page;
@@ -71,15 +72,20 @@ pub(super) struct EnvironmentQuery {
         ("entity" = String, Path, description = "Its name, or its id"),
         EnvironmentQuery,
     ),
-    responses((status = 200, body = EntityDetail), Failures, Missing)
+    responses(
+        (status = 200, body = EntityDetail, headers(("ETag" = String,
+            description = "Names its state: settings, configuration, whether it is in use"))),
+        Failures, Missing,
+    )
 )]
 pub(super) async fn one(
     State(state): State<AppState>,
     PathOf((entity_type, entity)): PathOf<(String, String)>,
     Params(query): Params<EnvironmentQuery>,
-) -> Result<Json<EntityDetail>, WebError> {
+) -> Result<Response, WebError> {
     let entity = state.engine.store().entity(selector(&entity_type, entity, query.environment)?).await?;
-    Ok(Json(whole(&state, entity).await?))
+    let tag = declare::entity_tag(&entity);
+    Ok(tagged(Json(whole(&state, entity).await?).into_response(), &tag))
 }
 
 /// An entity with everything around it.

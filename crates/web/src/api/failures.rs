@@ -40,6 +40,15 @@ pub(super) enum Moved {
     Conflict(#[to_schema] Problem),
 }
 
+/// What a route that honours `If-Match` can answer beside.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "it only describes")]
+pub(super) enum Changed {
+    /// `If-Match` names another state than the one there is, which the header `ETag` names. Nothing changed.
+    #[response(status = 412, content_type = "application/problem+json")]
+    Changed(#[to_schema] Problem),
+}
+
 /// What a route that takes a change can answer beside.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "it only describes")]

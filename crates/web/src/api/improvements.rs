@@ -21,7 +21,9 @@ use crate::error::WebError;
 use crate::extract::{EntityQuery, Params, PathOf, named_entity, page, parse, selector};
 use crate::state::AppState;
 use crate::wire::entity::json;
-use crate::wire::improvement::{Analytics, Decided, Effect, Effectiveness, Improvement, ImprovementReport};
+use crate::wire::improvement::{
+    Analytics, Decided, DecidedReport, Effect, Effectiveness, Improvement, ImprovementReport,
+};
 use crate::wire::page::Page;
 use crate::wire::trial::TrialReport;
 
@@ -143,6 +145,7 @@ pub(super) async fn one(
     let filter = TrialFilter { improvement_id: Some(id), ..TrialFilter::default() };
     let trials = store.trials(filter, PageRequest::first(MAX_TRIALS)).await?.items;
     let now = state.engine.now();
+    let helped = state.engine.what_helped().await?;
     Ok(Json(ImprovementReport {
         opportunity,
         checks: json(&improvement.checks),
@@ -150,7 +153,7 @@ pub(super) async fn one(
         base_configuration: base.as_ref().map(json),
         candidate_configuration: candidate.as_ref().map(json),
         trials: trials.iter().map(|record| TrialReport::of(record, &entity, now)).collect(),
-        history: store.history_of(id).await?.into_iter().map(Into::into).collect(),
+        history: store.history_of(id).await?.into_iter().map(|row| DecidedReport::of(row, &helped)).collect(),
         process_instances: store
             .processes_of(format!("improvement/{id}"))
             .await?
@@ -225,7 +228,14 @@ pub(super) async fn history(
     let page = page(query.limit.as_deref(), query.cursor)?;
     let HistoryQuery { agent, entity_type, entity, environment, .. } = query;
     let entity = named_entity(&state, EntityQuery { agent, entity_type, entity, environment }).await?;
-    Ok(Json(state.engine.store().history(entity, page).await?.into()))
+    let found = state.engine.store().history(entity, page).await?;
+    Ok(Json(decided(&state, found).await?))
+}
+
+/// A page of the history, with what may be claimed.
+async fn decided(state: &AppState, found: Paged<HistoryRow>) -> Result<Page<Decided>, WebError> {
+    let helped = state.engine.what_helped().await?;
+    Ok(Page::part(found.items.into_iter().map(|row| Decided::of(row, &helped)).collect(), found.next))
 }
 
 /// What came of each type of improvement.
@@ -234,7 +244,9 @@ pub(super) async fn history(
     responses((status = 200, body = Page<Analytics>), Failures)
 )]
 pub(super) async fn analytics(State(state): State<AppState>) -> Result<Json<Page<Analytics>>, WebError> {
-    Ok(Json(Page::whole(state.engine.store().analytics().await?)))
+    let helped = state.engine.what_helped().await?;
+    let rows = state.engine.store().analytics().await?;
+    Ok(Json(Page::part(rows.into_iter().map(|row| Analytics::of(row, &helped)).collect(), None)))
 }
 
 /// Which page of an entity's history.
@@ -275,6 +287,6 @@ pub(super) async fn effectiveness(
         Effect::of(decided.iter().filter(|row: &&HistoryRow| row.outcome == outcome.as_str()))
     };
     let (kept, rolled_back) = (of(HistoryOutcome::Kept), of(HistoryOutcome::RolledBack));
-    let history = store.history(Some(entity.key), page).await?.into();
+    let history = self::decided(&state, store.history(Some(entity.key), page).await?).await?;
     Ok(Json(Effectiveness { entity: entity.into(), status, kept, rolled_back, history }))
 }

@@ -12,6 +12,7 @@ mod failures;
 mod improvements;
 mod index;
 mod ingest;
+mod nodes;
 mod opportunities;
 mod otlp;
 mod probes;
@@ -78,6 +79,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(trials::one))
         .routes(routes!(processes::list))
         .routes(routes!(alerts::list))
+        .routes(routes!(nodes::list))
         .routes(routes!(config::config, config::set))
         .routes(routes!(probes::alive))
         .routes(routes!(probes::ready))

@@ -20,6 +20,7 @@ pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Status>
     let storage = store.storage().await?;
     let full_since = state.engine.disk().full().map(|full| full.since);
     let health = state.engine.health().await?;
+    let helped = state.engine.what_helped().await?;
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         mode: state.engine.policy().engine.mode.as_str(),
@@ -30,5 +31,6 @@ pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Status>
         counts: counts.into(),
         storage: Storage::new(storage, full_since),
         system: system.into(),
+        claims: helped.into(),
     }))
 }

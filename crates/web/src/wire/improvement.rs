@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use uplift_cycle::decide::claims::Helped;
 use uplift_model::Time;
 use uplift_model::entity::Entity as ModelEntity;
+use uplift_model::history::HistoryOutcome;
 use uplift_model::improvement::Improvement as Model;
+use uplift_runner::helped::WhatHelped;
 use uplift_store::rows::{AnalyticsRow, HistoryRow};
 use utoipa::ToSchema;
 
@@ -146,13 +149,14 @@ pub(crate) struct DecidedReport {
     verdict: Option<Value>,
 }
 
-impl From<HistoryRow> for DecidedReport {
-    fn from(mut row: HistoryRow) -> Self {
+impl DecidedReport {
+    /// An entry, with what may be claimed of it.
+    pub(crate) fn of(mut row: HistoryRow, helped: &WhatHelped) -> Self {
         Self {
             rollback_revision: row.rollback_revision.take().map(|id| id.to_string()),
             report: row.report.take(),
             verdict: row.verdict.take(),
-            decided: row.into(),
+            decided: Decided::of(row, helped),
         }
     }
 }
@@ -192,11 +196,42 @@ pub(crate) struct Decided {
     effectiveness_low: Option<f64>,
     /// Upper end of its interval.
     effectiveness_high: Option<f64>,
+    /// Whether it may be said that it helped, of what was kept; null where nothing could be claimed (not kept, compared
+    /// with the time before, no goal).
+    claim: Option<Claim>,
 }
 
-impl From<HistoryRow> for Decided {
-    fn from(row: HistoryRow) -> Self {
+/// Whether it may be said that a kept improvement helped, at the fleet's `false_claims`.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Claim {
+    /// Whether it may be said.
+    stands: bool,
+    /// Whether the improvement was taken back for harm after the keep.
+    withdrawn: bool,
+    /// Natural logarithm of the evidence that it helped; null where none can be read.
+    log_evidence: Option<f64>,
+    /// Natural logarithm of the evidence that it takes, at its place among all trials.
+    log_needed: f64,
+}
+
+impl From<&Helped> for Claim {
+    fn from(helped: &Helped) -> Self {
         Self {
+            stands: helped.stands,
+            withdrawn: helped.withdrawn,
+            log_evidence: helped.log_evidence.is_finite().then_some(helped.log_evidence),
+            log_needed: helped.log_needed,
+        }
+    }
+}
+
+impl Decided {
+    /// An entry, with what may be claimed of it.
+    pub(crate) fn of(row: HistoryRow, helped: &WhatHelped) -> Self {
+        let kept = row.outcome == HistoryOutcome::Kept.as_str();
+        let claim = helped.improvements.get(&row.improvement_id).filter(|_| kept).map(Into::into);
+        Self {
+            claim,
             improvement_id: row.improvement_id,
             entity_type: row.entity.entity_type.as_str(),
             entity_id: row.entity.entity_id,
@@ -232,11 +267,15 @@ pub(crate) struct Analytics {
     success_rate: Option<f64>,
     /// Mean effectiveness of the kept ones.
     mean_effectiveness: Option<f64>,
+    /// Kept ones of which it may be said that they helped, at the fleet's `false_claims`.
+    helped: u64,
 }
 
-impl From<AnalyticsRow> for Analytics {
-    fn from(row: AnalyticsRow) -> Self {
+impl Analytics {
+    /// A row, with how many claims stand.
+    pub(crate) fn of(row: AnalyticsRow, helped: &WhatHelped) -> Self {
         Self {
+            helped: helped.by_type.get(&row.improvement_type).copied().unwrap_or_default(),
             improvement_type: row.improvement_type,
             total: row.total,
             kept: row.kept,

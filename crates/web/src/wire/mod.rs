@@ -8,6 +8,7 @@ pub(crate) mod entity;
 pub(crate) mod event;
 pub(crate) mod improvement;
 pub(crate) mod ingest;
+pub(crate) mod node;
 pub(crate) mod opportunity;
 pub(crate) mod page;
 pub(crate) mod process;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use uplift_cycle::detect::health::{Factor, Health as ModelHealth};
 use uplift_model::{Hour, Time};
+use uplift_runner::helped::WhatHelped;
 use uplift_store::rows::{Counts as CountsRow, MetricsRow, StorageRow, SystemStatusRow};
 use utoipa::ToSchema;
 
@@ -28,6 +29,25 @@ pub(crate) struct Status {
     pub(crate) storage: Storage,
     /// The system's row as the database shows it to other programs.
     pub(crate) system: System,
+    /// What may be claimed of what was kept.
+    pub(crate) claims: Claims,
+}
+
+/// What may be claimed of what was kept, over all improvements.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Claims {
+    /// Kept improvements of which it may be said that they helped.
+    helped: usize,
+    /// Kept improvements of which that could have been said.
+    possible: usize,
+    /// Expected share of false ones among those sayings, at most: the setting `engine.false_claims`.
+    false_claims: f64,
+}
+
+impl From<WhatHelped> for Claims {
+    fn from(helped: WhatHelped) -> Self {
+        Self { helped: helped.standing(), possible: helped.improvements.len(), false_claims: helped.false_claims }
+    }
 }
 
 /// Health: a word, a score, and what made it.

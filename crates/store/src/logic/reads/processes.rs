@@ -10,7 +10,7 @@ use super::list;
 use crate::error::StoreResult;
 use crate::logic::fault::Fault;
 use crate::reads::ProcessReads;
-use crate::rows::{OutboxRow, ProcessRow};
+use crate::rows::{LeaseRow, NodeRow, OutboxRow, ProcessRow};
 use crate::store::SqlStore;
 
 /// What [`instance`] reads.
@@ -67,6 +67,39 @@ impl ProcessReads for SqlStore {
                     (SELECT count(*) FROM process_instances AS p WHERE p.name = r.name AND p.ended_at IS NULL)
                 FROM process_registry AS r ORDER BY r.name";
             list::all(connection, "a registered process", sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        })
+        .await
+    }
+
+    async fn nodes(&self) -> StoreResult<Vec<NodeRow>> {
+        self.read("listing the nodes", |connection| {
+            let sql = "SELECT node, url, version, started_at, seen_at FROM nodes ORDER BY node";
+            list::all(connection, "a node", sql, [], |row| {
+                let mut columns = Columns::of(row, "a node");
+                Ok(NodeRow {
+                    node: columns.get()?,
+                    url: columns.get()?,
+                    version: columns.get()?,
+                    started_at: columns.time()?,
+                    seen_at: columns.time()?,
+                })
+            })
+        })
+        .await
+    }
+
+    async fn leases(&self) -> StoreResult<Vec<LeaseRow>> {
+        self.read("listing the leases", |connection| {
+            let sql = "SELECT name, holder, epoch, expires_at FROM leases ORDER BY name";
+            list::all(connection, "a lease", sql, [], |row| {
+                let mut columns = Columns::of(row, "a lease");
+                Ok(LeaseRow {
+                    name: columns.get()?,
+                    holder: columns.get()?,
+                    epoch: columns.get()?,
+                    expires_at: columns.time()?,
+                })
+            })
         })
         .await
     }

@@ -10,6 +10,7 @@ use super::{Desk, count};
 use crate::logic::dictionary::KnownEntity;
 use crate::logic::event_row::{self, Address};
 use crate::logic::fault::Fault;
+use crate::logic::intake;
 use crate::logic::task_row::TaskFold;
 
 impl Trace<'_> {
@@ -62,7 +63,14 @@ impl Trace<'_> {
         };
         let prepared = PreparedEvent { digest: event.digest(), call_hash: None, error: None, event };
         let address = Address { trace_no: self.number, entity: Some(from.key), task: Some(above), span: None };
-        let written = event_row::write(desk.connection, desk.dictionary, &mut desk.insert, &prepared, address)?;
+        if let Some(taken) = &mut desk.taken
+            && !desk.dictionary.is_new_trace(self.number)
+            && let Some(digest) = intake::stored_digest(desk.connection, self.number, &prepared.event.id)?
+        {
+            taken.insert((self.number, prepared.event.id.clone()), digest);
+        }
+        let insert = (&mut desk.insert, &mut desk.taken);
+        let written = event_row::write(desk.connection, desk.dictionary, insert, &prepared, address)?;
         if let Some(numbers) = written {
             let session = self.known.session.as_deref();
             let fold = count::fold(&prepared.event, &from, session, false, numbers.attributes);

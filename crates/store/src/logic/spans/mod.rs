@@ -31,6 +31,7 @@ use uplift_model::event::{EntityRef, Event, PreparedEvent};
 use uplift_model::span::{SpanLink, SpanRole};
 
 use self::trace::Trace;
+use super::ahead::{self, Taken};
 use super::dictionary::{Dictionary, KnownEntity};
 use super::fault::Fault;
 use super::sums::Sums;
@@ -96,6 +97,8 @@ struct Desk<'a> {
     sums: &'a mut Sums,
     late: Late,
     insert: Statement<'a>,
+    /// Identities that were looked up ahead.
+    taken: Option<Taken>,
 }
 
 impl Desk<'_> {
@@ -128,12 +131,21 @@ pub(super) fn take(
     sums: &mut Sums,
     receipt: &mut IntakeReceipt,
 ) -> Result<Late, Fault> {
-    let mut desk =
-        Desk { connection, dictionary, batch, sums, late: Late::default(), insert: event_row::insert(connection)? };
+    let mut desk = Desk {
+        connection,
+        dictionary,
+        batch,
+        sums,
+        late: Late::default(),
+        insert: event_row::insert(connection)?,
+        taken: None,
+    };
     let (mut arrived, new) = place(&mut desk, receipt)?;
     arrived.sort_by(|a, b| {
         (a.trace_no, &a.prepared.event.id, a.index).cmp(&(b.trace_no, &b.prepared.event.id, b.index))
     });
+    let identities = arrived.iter().map(|arrived| (arrived.trace_no, arrived.prepared.event.id.as_str()));
+    desk.taken = ahead::identities(connection, desk.dictionary, identities)?;
     for group in arrived.chunk_by(|a, b| a.trace_no == b.trace_no) {
         let trace_no = group[0].trace_no;
         let mut trace = Trace::open(&mut desk, trace_no, &group[0].name.environment, new.contains(&trace_no))?;
@@ -195,7 +207,7 @@ fn settle(desk: &mut Desk<'_>, before_us: i64) -> Result<u64, Fault> {
         let mut trace = Trace::open(desk, *trace_no, environment, false)?;
         trace.settle(desk)?;
         trace.put_back(desk);
-        delete.execute([trace_no])?;
+        delete.defer([trace_no])?;
     }
     Ok(quiet.len() as u64)
 }
@@ -206,14 +218,14 @@ impl Late {
         for (trace_no, session) in &self.sessions {
             connection
                 .prepare_cached("UPDATE traces SET session_id = ?2 WHERE trace_no = ?1")?
-                .execute((trace_no, session))?;
+                .defer((trace_no, session))?;
             connection
                 .prepare_cached(
                     "UPDATE task_rows SET session_id = ?2
                      WHERE trace_no = ?1 AND (session_id IS NULL OR session_id > ?2) AND task IN (
                         SELECT task FROM event_rows WHERE trace_no = ?1 AND parent IS NOT NULL AND task IS NOT NULL)",
                 )?
-                .execute((trace_no, session))?;
+                .defer((trace_no, session))?;
         }
         for (trace_no, task) in &self.rebuild {
             let (session, environment): (Option<String>, String) = connection

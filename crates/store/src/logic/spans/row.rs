@@ -201,7 +201,7 @@ pub(super) fn update(connection: &Connection, trace_no: i64, row: &SpanRow) -> R
             .prepare_cached(
                 "UPDATE plain_spans SET span_flags = ?3, waits_at = ?4, task = ?5 WHERE trace_no = ?1 AND id = ?2",
             )?
-            .execute((trace_no, &row.event.id, row.flags.code(), &row.waits_at, &row.task))?;
+            .defer((trace_no, &row.event.id, row.flags.code(), &row.waits_at, &row.task))?;
         return Ok(());
     }
     let entity = row.entity.map_or((0, 0), |entity| (entity.entity_type.code(), entity.entity_id));
@@ -210,7 +210,7 @@ pub(super) fn update(connection: &Connection, trace_no: i64, row: &SpanRow) -> R
             "UPDATE event_rows SET span_flags = ?3, waits_at = ?4, task = ?5, entity_type = ?6, entity_id = ?7
              WHERE trace_no = ?1 AND id = ?2",
         )?
-        .execute((trace_no, &row.event.id, row.flags.code(), &row.waits_at, &row.task, entity.0, entity.1))?;
+        .defer((trace_no, &row.event.id, row.flags.code(), &row.waits_at, &row.task, entity.0, entity.1))?;
     Ok(())
 }
 

@@ -62,11 +62,11 @@ impl<'t> Trace<'t> {
                      ON CONFLICT (trace_no) DO UPDATE SET last_us = excluded.last_us
                      WHERE t.last_us < excluded.last_us",
                 )?
-                .execute((self.number, desk.batch.received_at.micros()))?;
+                .defer((self.number, desk.batch.received_at.micros()))?;
         } else if self.waited {
             desk.connection
                 .prepare_cached("DELETE FROM unsettled_traces WHERE trace_no = ?1")?
-                .execute([self.number])?;
+                .defer([self.number])?;
         }
         self.put_back(desk);
         Ok(())
@@ -126,6 +126,7 @@ impl<'t> Trace<'t> {
             let stored = match fresh.last() {
                 Some(last) if last.prepared.event.id == *id => Some(last.prepared.digest),
                 _ if self.new => None,
+                _ if let Some(taken) = &desk.taken => taken.get(&(self.number, id.clone())).copied(),
                 _ => row::digest(desk.connection, self.number, id)?,
             };
             if stored.is_some() {
@@ -163,7 +164,7 @@ impl<'t> Trace<'t> {
                     duration_ms, error_type, clock, body_no, attributes_no, exposures, digest)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             )?
-            .execute(params![
+            .append(params![
                 self.number,
                 event.id,
                 event.ts.micros(),
@@ -284,7 +285,7 @@ impl<'t> Trace<'t> {
         let parent = arrived.link.parent.as_deref().unwrap_or_default();
         let span = Some(SpanColumns { parent, flags: flags.code(), waits_at, stand_in });
         let address = Address { trace_no: self.number, entity: entity.map(|entity| entity.key), task, span };
-        event_row::write(connection, desk.dictionary, &mut desk.insert, arrived.prepared, address)?
+        event_row::write(connection, desk.dictionary, (&mut desk.insert, &mut desk.taken), arrived.prepared, address)?
             .ok_or_else(|| corrupt("a span", "it is stored, and was not found"))
     }
 

@@ -68,7 +68,12 @@ impl Step<'_> {
     }
 
     pub(super) fn configuration_changed(&self) -> Result<(), Fault> {
-        self.connection.prepare_cached("UPDATE config_seq SET seq = seq + 1")?.execute([])?;
+        self.connection.prepare_cached("UPDATE config_seq SET seq = seq + 1")?.defer([])?;
+        if self.connection.either(false, true) {
+            // Heard once this is committed; what was said twice in a commit is heard once.
+            let sql = "SELECT pg_notify('uplift_' || current_schema(), '\"configured\"')";
+            self.connection.prepare_cached(sql)?.query([])?;
+        }
         Ok(())
     }
 
@@ -83,7 +88,7 @@ impl Step<'_> {
                      ON CONFLICT (entity_type, entity_id) DO UPDATE SET review_type = excluded.review_type,
                         task_threshold = excluded.task_threshold, period_hours = excluded.period_hours",
                 )?
-                .execute((
+                .defer((
                     entity.entity_type.as_str(),
                     entity.entity_id,
                     schedule.kind.as_str(),
@@ -114,7 +119,7 @@ impl Step<'_> {
                  DO UPDATE SET strength = excluded.strength, source = excluded.source
                  WHERE excluded.source = 'declared' OR r.source = 'learnt'",
             )?
-            .execute((
+            .defer((
                 tie.from.entity_type.as_str(),
                 tie.from.entity_id,
                 tie.kind.as_str(),
@@ -132,7 +137,7 @@ impl Step<'_> {
                 "INSERT INTO revisions (revision_id, configuration, created_at) VALUES (?1, ?2, ?3)
                  ON CONFLICT DO NOTHING",
             )?
-            .execute((revision.id().as_str(), json(revision.configuration(), "configuration")?, self.at.micros()))?;
+            .defer((revision.id().as_str(), json(revision.configuration(), "configuration")?, self.at.micros()))?;
         Ok(())
     }
 
@@ -163,7 +168,7 @@ impl Step<'_> {
                     CAST(?4 AS bigint) FROM entity_revisions
                  WHERE entity_type = ?1 AND entity_id = ?2",
             )?
-            .execute((entity.entity_type.as_str(), entity.entity_id, id, self.at.micros()))?;
+            .defer((entity.entity_type.as_str(), entity.entity_id, id, self.at.micros()))?;
         if entity.entity_type == EntityType::Agent { self.spread(entity, revision) } else { Ok(()) }
     }
 
@@ -173,21 +178,21 @@ impl Step<'_> {
         for table in ["agent_tools", "agent_contexts"] {
             self.connection
                 .prepare_cached(&format!("DELETE FROM {table} WHERE entity_id = ?1"))?
-                .execute([entity.entity_id])?;
+                .defer([entity.entity_id])?;
         }
         for tool in &configuration.tools {
             self.connection
                 .prepare_cached(
                     "INSERT INTO agent_tools (entity_id, tool, required) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
                 )?
-                .execute((entity.entity_id, &tool.name, tool.required))?;
+                .defer((entity.entity_id, &tool.name, tool.required))?;
         }
         for context in &configuration.contexts {
             self.connection
                 .prepare_cached(
                     "INSERT INTO agent_contexts (entity_id, context) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
                 )?
-                .execute((entity.entity_id, context))?;
+                .defer((entity.entity_id, context))?;
         }
         Ok(())
     }

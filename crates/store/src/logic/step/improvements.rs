@@ -95,7 +95,7 @@ impl Step<'_> {
                     approved_by = coalesce(?7, approved_by), updated_at = ?8, version = version + 1
                  WHERE id = ?1",
             )?
-            .execute((
+            .defer((
                 id,
                 next.as_str(),
                 change.base.as_ref().map(RevisionId::as_str),
@@ -189,7 +189,7 @@ impl Step<'_> {
                     comparison = ?11
                  WHERE id = ?1",
             )?
-            .execute((
+            .defer((
                 id,
                 proposal.improvement_type.as_str(),
                 proposal.proposed_by.as_str(),
@@ -226,7 +226,7 @@ impl Step<'_> {
                     effectiveness_high, rollback_revision, report, verdict)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             )?
-            .execute((
+            .defer((
                 entry.improvement_id,
                 entry.entity.entity_type.as_str(),
                 entry.entity.entity_id,

@@ -41,9 +41,11 @@ pub(super) fn commit(
         step.write(write)?;
     }
     for (kind, payload) in &commit.outbox {
-        connection
-            .prepare_cached("INSERT INTO outbox (kind, payload, created_at) VALUES (?1, ?2, ?3)")?
-            .execute((kind, payload.to_string(), commit.at.micros()))?;
+        connection.prepare_cached("INSERT INTO outbox (kind, payload, created_at) VALUES (?1, ?2, ?3)")?.defer((
+            kind,
+            payload.to_string(),
+            commit.at.micros(),
+        ))?;
     }
     let mut receipt = step.receipt;
     receipt.reconfigured.sort_unstable();
@@ -145,6 +147,8 @@ impl Step<'_> {
             Write::EndTrial { id, ending, verdict } => self.end_trial(*id, ending, verdict.as_deref()),
             Write::RecordHistory(entry) => self.record_history(entry),
             Write::ClaimLease { name, holder, ttl_us } => self.claim_lease(name, holder, *ttl_us),
+            Write::ClaimLeases { names, holder, ttl_us } => self.claim_leases(names, holder, *ttl_us),
+            Write::NoteNode(node) => self.note_node(node),
             Write::ReleaseLease(lease) => self.release_lease(lease),
             Write::StartProcess { name, subject, state, wake_at } => {
                 self.start_process(name, subject, state, *wake_at)
@@ -191,7 +195,7 @@ impl Step<'_> {
                 "UPDATE detection_settings SET error_threshold = ?1, degradation_ratio = ?2, degradation_ln = ?3,
                     baseline_minimum = ?4, quiet_us = ?5",
             )?
-            .execute((
+            .defer((
                 policy.error_threshold,
                 ratio,
                 (ratio.ln() * LN_SCALE).round() as i64,
@@ -207,7 +211,7 @@ impl Step<'_> {
                 "INSERT INTO settings (name, value, updated_at) VALUES (?1, ?2, ?3)
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
             )?
-            .execute((name, value, self.at.micros()))?;
+            .defer((name, value, self.at.micros()))?;
         self.configuration_changed()
     }
 }

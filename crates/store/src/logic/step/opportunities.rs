@@ -116,7 +116,7 @@ impl Step<'_> {
                 self.connection.elements("?4"),
                 self.connection.elements("?5"),
             ))?
-            .execute((
+            .defer((
                 entity.entity_type.as_str(),
                 entity.entity_id,
                 self.at.micros(),
@@ -136,7 +136,7 @@ impl Step<'_> {
                     updated_at = ?9
                  WHERE id = ?1 AND (confirmed = 0 OR description <> ?2 OR confidence <> ?3 OR evidence <> ?7)",
             )?
-            .execute((
+            .defer((
                 id,
                 &finding.description,
                 confidence,
@@ -177,7 +177,7 @@ impl Step<'_> {
         self.close(id, OpportunityStatus::Dismissed, &format!("withdrawn: {reason}"))?;
         self.connection
             .prepare_cached("UPDATE optimization_opportunities SET withdrawn = 1 WHERE id = ?1")?
-            .execute([id])?;
+            .defer([id])?;
         Ok(())
     }
 
@@ -187,7 +187,7 @@ impl Step<'_> {
             .prepare_cached(
                 "UPDATE optimization_opportunities SET status = ?2, resolution = ?3, updated_at = ?4 WHERE id = ?1",
             )?
-            .execute((id, status.as_str(), reason, self.at.micros()))?;
+            .defer((id, status.as_str(), reason, self.at.micros()))?;
         Ok(())
     }
 
@@ -237,7 +237,7 @@ impl Step<'_> {
                     updated_at = ?4
                  WHERE id = ?1",
             )?
-            .execute((id, not_before.micros(), reason, self.at.micros()))?;
+            .defer((id, not_before.micros(), reason, self.at.micros()))?;
         Ok(())
     }
 }

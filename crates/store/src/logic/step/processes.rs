@@ -3,10 +3,12 @@
 use crate::sql::OptionalExtension;
 use uplift_model::Time;
 use uplift_model::process::Lease;
+use uplift_model::time::MICROS_PER_DAY;
 
 use super::Step;
 use crate::error::StoreError;
 use crate::logic::fault::Fault;
+use crate::rows::NodeRow;
 
 /// A step of a process.
 pub(super) struct ProcessStep<'w> {
@@ -19,6 +21,21 @@ pub(super) struct ProcessStep<'w> {
 
 impl Step<'_> {
     pub(super) fn claim_lease(&mut self, name: &str, holder: &str, ttl_us: i64) -> Result<(), Fault> {
+        let lease = self.try_lease(name, holder, ttl_us)?;
+        let lease = lease.map_err(|epoch| StoreError::StaleLease { name: name.to_owned(), epoch })?;
+        self.receipt.lease = Some(lease);
+        Ok(())
+    }
+
+    pub(super) fn claim_leases(&mut self, names: &[String], holder: &str, ttl_us: i64) -> Result<(), Fault> {
+        for name in names {
+            self.receipt.leases.extend(self.try_lease(name, holder, ttl_us)?.ok());
+        }
+        Ok(())
+    }
+
+    /// Claims a lease; its epoch where somebody else holds it.
+    fn try_lease(&self, name: &str, holder: &str, ttl_us: i64) -> Result<Result<Lease, i64>, Fault> {
         if holder.is_empty() || ttl_us <= 0 {
             return Err(StoreError::invalid("a lease has a holder and lasts for a while").into());
         }
@@ -33,7 +50,7 @@ impl Step<'_> {
             // Whoever held it may still be at work and not know: a new epoch shuts it out, even from itself.
             Some((_, epoch, expires_at)) if expires_at <= now => epoch + 1,
             Some((current, epoch, _)) if current == holder => epoch,
-            Some((_, epoch, _)) => return Err(StoreError::StaleLease { name: name.to_owned(), epoch }.into()),
+            Some((_, epoch, _)) => return Ok(Err(epoch)),
         };
         self.connection
             .prepare_cached(
@@ -41,8 +58,20 @@ impl Step<'_> {
                  ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, epoch = excluded.epoch,
                     expires_at = excluded.expires_at",
             )?
-            .execute((name, holder, epoch, now.saturating_add(ttl_us)))?;
-        self.receipt.lease = Some(Lease { name: name.to_owned(), holder: holder.to_owned(), epoch });
+            .defer((name, holder, epoch, now.saturating_add(ttl_us)))?;
+        Ok(Ok(Lease { name: name.to_owned(), holder: holder.to_owned(), epoch }))
+    }
+
+    pub(super) fn note_node(&self, node: &NodeRow) -> Result<(), Fault> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO nodes (node, url, version, started_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (node) DO UPDATE SET url = excluded.url, seen_at = excluded.seen_at",
+            )?
+            .defer((&node.node, &node.url, &node.version, node.started_at.micros(), node.seen_at.micros()))?;
+        self.connection
+            .prepare_cached("DELETE FROM nodes WHERE seen_at < ?1")?
+            .defer([node.seen_at.micros().saturating_sub(MICROS_PER_DAY)])?;
         Ok(())
     }
 
@@ -52,7 +81,7 @@ impl Step<'_> {
             .prepare_cached(
                 "UPDATE leases SET holder = '', expires_at = 0 WHERE name = ?1 AND holder = ?2 AND epoch = ?3",
             )?
-            .execute((&lease.name, &lease.holder, lease.epoch))?;
+            .defer((&lease.name, &lease.holder, lease.epoch))?;
         Ok(())
     }
 
@@ -129,12 +158,12 @@ impl Step<'_> {
     pub(super) fn finish_outbox(&self, id: i64) -> Result<(), Fault> {
         self.connection
             .prepare_cached("UPDATE outbox SET done_at = coalesce(done_at, ?2) WHERE id = ?1")?
-            .execute((id, self.at.micros()))?;
+            .defer((id, self.at.micros()))?;
         self.require_action(id)
     }
 
     pub(super) fn fail_outbox(&self, id: i64) -> Result<(), Fault> {
-        self.connection.prepare_cached("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?1")?.execute([id])?;
+        self.connection.prepare_cached("UPDATE outbox SET attempts = attempts + 1 WHERE id = ?1")?.defer([id])?;
         self.require_action(id)
     }
 

@@ -14,7 +14,7 @@ impl Step<'_> {
                 "INSERT INTO reviews (entity_type, entity_id, reviewed_at, reason, tasks, findings, summary)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
-            .execute((
+            .defer((
                 entity.0,
                 entity.1,
                 review.reviewed_at.micros(),
@@ -31,7 +31,7 @@ impl Step<'_> {
                     period_start_at = ?4, last_review_at = ?4
                  WHERE entity_type = ?1 AND entity_id = ?2",
             )?
-            .execute((entity.0, entity.1, review.tasks, review.reviewed_at.micros()))?;
+            .defer((entity.0, entity.1, review.tasks, review.reviewed_at.micros()))?;
         Ok(())
     }
 
@@ -47,7 +47,7 @@ impl Step<'_> {
                     WHERE resolved_at IS NULL
                  DO UPDATE SET message = excluded.message, value = excluded.value, threshold = excluded.threshold",
             )?
-            .execute((
+            .defer((
                 alert.kind.as_str(),
                 entity_type,
                 entity_id,
@@ -80,7 +80,7 @@ impl Step<'_> {
                     || fingerprint NOT IN ({})",
                 self.connection.elements("?2"),
             ))?
-            .execute((self.at.micros(), json(&kept, "alerts")?))?;
+            .defer((self.at.micros(), json(&kept, "alerts")?))?;
         Ok(())
     }
 }

@@ -113,7 +113,7 @@ impl Step<'_> {
                 "UPDATE trials SET trial = CAST(jsonb_insert(CAST(trial AS jsonb), '{stages,-1}', CAST(CAST(?2 AS text) AS jsonb), true)
                     AS json) WHERE trial_id = ?1",
             ))?
-            .execute((id, readable(&stage, "the stage")?))?;
+            .defer((id, readable(&stage, "the stage")?))?;
         self.trials_changed(entity)
     }
 
@@ -133,14 +133,14 @@ impl Step<'_> {
                 "UPDATE trials SET cursor = ?2, looked_us = ?3, state = ?4, verdict = coalesce(?5, verdict)
                  WHERE trial_id = ?1",
             )?
-            .execute((look.id, look.cursor, look.looked_us, look.state.to_string(), verdict))?;
+            .defer((look.id, look.cursor, look.looked_us, look.state.to_string(), verdict))?;
         if let Some(summary) = look.summary {
             self.connection
                 .prepare_cached(
                     "INSERT INTO trial_looks (trial_id, at, summary) VALUES (?1, ?2, ?3)
                      ON CONFLICT (trial_id, at) DO UPDATE SET summary = excluded.summary",
                 )?
-                .execute((look.id, look.looked_us, summary.to_string()))?;
+                .defer((look.id, look.looked_us, summary.to_string()))?;
         }
         self.forget_units(look)
     }
@@ -159,7 +159,7 @@ impl Step<'_> {
                         SELECT 1 FROM trial_units AS o INDEXED BY trial_units_by_unit
                         WHERE o.trial_id = ?1 AND o.unit = c.unit AND (o.seq > ?2 OR o.last_us >= ?3)))",
             )?
-            .execute((look.id, look.cursor, look.forget_before_us, FORGET_AT_ONCE))?;
+            .defer((look.id, look.cursor, look.forget_before_us, FORGET_AT_ONCE))?;
         Ok(())
     }
 
@@ -170,8 +170,8 @@ impl Step<'_> {
             .prepare_cached(
                 "UPDATE trials SET ended_at = ?2, ending = ?3, verdict = coalesce(?4, verdict) WHERE trial_id = ?1",
             )?
-            .execute((id, self.at.micros(), ending, verdict))?;
-        self.connection.prepare_cached("DELETE FROM trial_units WHERE trial_id = ?1")?.execute([id])?;
+            .defer((id, self.at.micros(), ending, verdict))?;
+        self.connection.prepare_cached("DELETE FROM trial_units WHERE trial_id = ?1")?.defer([id])?;
         self.trials_changed(entity)
     }
 

@@ -1,0 +1,92 @@
+//! What a batch of events will ask for one by one, asked for at once: where every question is a message to a server and
+//! back, that is most of the time. Nothing depends on it but speed.
+
+use std::collections::{HashMap, HashSet};
+
+use super::dictionary::{Dictionary, TraceHash, trace_hash};
+use super::fault::{Fault, corrupt};
+use crate::sql::Connection;
+use crate::writes::IntakeBatch;
+
+/// Identities of events that were looked up: those that are taken, with their digests.
+pub(super) type Taken = HashMap<(i64, String), i64>;
+
+/// Looks up the traces of a batch, and numbers for those that are new.
+pub(super) fn traces(connection: &Connection, dictionary: &mut Dictionary, batch: &IntakeBatch) -> Result<(), Fault> {
+    if !connection.is_remote() || batch.events.is_empty() {
+        return Ok(());
+    }
+    let mut asked: HashSet<TraceHash> = HashSet::new();
+    for prepared in &batch.events {
+        let event = &prepared.event;
+        let hash = trace_hash(event.environment.as_str(), &event.trace_key());
+        if !dictionary.knows_trace(&hash) {
+            asked.insert(hash);
+        }
+    }
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let texts: Vec<String> = asked.iter().map(hex).collect();
+    let list = serde_json::to_string(&texts).map_err(|error| corrupt("hashes of traces", error))?;
+    let mut statement = connection.prepare_cached(
+        "SELECT t.trace_hash, t.trace_no FROM json_array_elements_text(CAST(?1 AS json)) AS h (hash)
+         JOIN traces AS t ON t.trace_hash = decode(h.hash, 'hex')",
+    )?;
+    let mut rows = statement.query([list])?;
+    while let Some(row) = rows.next()? {
+        let hash: TraceHash = row.get(0)?;
+        asked.remove(&hash);
+        dictionary.put_trace(hash, row.get(1)?);
+    }
+    let mut numbers = Vec::with_capacity(asked.len());
+    if !asked.is_empty() {
+        let mut statement = connection.prepare_cached(
+            "SELECT nextval(pg_get_serial_sequence('traces', 'trace_no')) FROM generate_series(1, CAST(?1 AS bigint))",
+        )?;
+        let mut rows = statement.query([asked.len() as i64])?;
+        while let Some(row) = rows.next()? {
+            numbers.push(row.get(0)?);
+        }
+        numbers.reverse();
+    }
+    dictionary.expect_traces(asked, numbers);
+    Ok(())
+}
+
+/// Looks up which of these identities are taken. None where asking one by one is as good.
+pub(super) fn identities<'e>(
+    connection: &Connection,
+    dictionary: &Dictionary,
+    events: impl Iterator<Item = (i64, &'e str)>,
+) -> Result<Option<Taken>, Fault> {
+    if !connection.is_remote() {
+        return Ok(None);
+    }
+    let mut taken = Taken::new();
+    let asked: Vec<(i64, &str)> = events.filter(|(trace_no, _)| !dictionary.is_new_trace(*trace_no)).collect();
+    if asked.is_empty() {
+        return Ok(Some(taken));
+    }
+    let list = serde_json::to_string(&asked).map_err(|error| corrupt("identities of events", error))?;
+    let mut statement = connection.prepare_cached(
+        "WITH asked AS (
+            SELECT CAST(a.value ->> 0 AS bigint) AS trace_no, a.value ->> 1 AS id
+            FROM json_array_elements(CAST(?1 AS json)) AS a (value))
+         SELECT e.trace_no, e.id, e.digest FROM asked JOIN event_rows AS e ON e.trace_no = asked.trace_no AND e.id = asked.id
+         UNION ALL
+         SELECT p.trace_no, p.id, p.digest FROM asked JOIN plain_spans AS p ON p.trace_no = asked.trace_no AND p.id = asked.id",
+    )?;
+    let mut rows = statement.query([list])?;
+    while let Some(row) = rows.next()? {
+        taken.insert((row.get(0)?, row.get(1)?), row.get(2)?);
+    }
+    Ok(Some(taken))
+}
+
+fn hex(hash: &TraceHash) -> String {
+    hash.iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|half| char::from(b"0123456789abcdef"[usize::from(half)]))
+        .collect()
+}
