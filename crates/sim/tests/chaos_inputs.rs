@@ -45,7 +45,7 @@ impl Lab {
         let mut world = World::new(policy(), START).unwrap();
         let pace_us = (MICROS_PER_HOUR as f64 / tasks_an_hour) as i64;
         let agent = world.declare("writer", 0.6, pace_us).await.unwrap();
-        let node = world.add_node();
+        let node = world.add_node().await.unwrap();
         assert!(world.start(node).await.unwrap());
         world.clock.set(START.plus_micros(history_hours * MICROS_PER_HOUR));
         world.traffic(|| (Noise::default(), 0));
@@ -280,7 +280,7 @@ async fn a_process_that_comes_back_does_no_harm() {
     let old = lab.node;
     let stale = lab.world.ledger.entries().into_iter().rev().find_map(|entry| entry.lease).unwrap();
     lab.world.nodes[old].frozen = true;
-    lab.node = lab.world.add_node();
+    lab.node = lab.world.add_node().await.unwrap();
     assert!(lab.world.start(lab.node).await.unwrap());
     lab.live(10, Noise::default()).await;
     let before = format!("{:?}", lab.world.state().await.unwrap());
@@ -303,7 +303,7 @@ async fn a_process_that_comes_back_knows_that_trials_are_paused() {
     let old = lab.node;
     lab.live(10, Noise::default()).await;
     lab.world.nodes[old].frozen = true;
-    lab.node = lab.world.add_node();
+    lab.node = lab.world.add_node().await.unwrap();
     assert!(lab.world.start(lab.node).await.unwrap());
     lab.engine().pause(false, "ada".to_owned()).await.unwrap();
     lab.engine().configure(json!({"cooldown_period": "2h"})).await.unwrap();

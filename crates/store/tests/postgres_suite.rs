@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use uplift_store::suite::scratch::Scratch;
+use uplift_store::suite::scratch::{self, Scratch};
 use uplift_store::{SqlStore, Store};
 
 async fn make() -> Option<(Arc<dyn Store>, Scratch)> {
-    let scratch = Scratch::make()?;
+    let scratch = scratch::make().await?;
     let store = SqlStore::connect(&scratch.address()).await.unwrap();
     Some((Arc::new(store), scratch))
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use uplift_sim::chaos::invariants::INVARIANTS;
-use uplift_sim::chaos::seeds::{Outcome, Tally, play};
+use uplift_sim::chaos::seeds::{Outcome, Tally, play, play_on_server};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Threads; all processors if not given
     #[arg(long)]
     threads: Option<usize>,
+    /// Play over this PostgreSQL server, in schemas that are made for it: three processes share each database
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
     /// List the invariants and stop
     #[arg(long)]
     list: bool,
@@ -52,7 +55,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(seed) = args.seed {
-        let outcome = super::block_on(async { Ok(play(seed, args.steps, true).await?) })?;
+        let outcome = super::block_on(played(&args, seed, true))?;
         for line in &outcome.log {
             writeln!(out, "{line}")?;
         }
@@ -68,6 +71,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     writeln!(out, "{played} seeds in {:.0} s, {bad} of them with a violation", began.elapsed().as_secs_f64())?;
     writeln!(out, "{}", serde_json::to_string(&tally)?)?;
     Ok(code(bad))
+}
+
+async fn played(args: &Args, seed: u64, logged: bool) -> anyhow::Result<Outcome> {
+    Ok(match &args.server {
+        Some(server) => play_on_server(seed, args.steps, logged, server).await?,
+        None => play(seed, args.steps, logged).await?,
+    })
 }
 
 fn code(bad: usize) -> ExitCode {
@@ -92,8 +102,7 @@ fn all(args: &Args, threads: usize) -> anyhow::Result<(Tally, usize)> {
             if seed > *args.seeds.end() {
                 return Ok(());
             }
-            let outcome = super::block_on(async { Ok(play(seed, args.steps, false).await?) })
-                .with_context(|| format!("seed {seed}"))?;
+            let outcome = super::block_on(played(args, seed, false)).with_context(|| format!("seed {seed}"))?;
             told(&outcome)?;
             let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
             result.0.add(&outcome.tally);

@@ -19,6 +19,7 @@ mod import;
 mod improvements;
 mod judge;
 mod log;
+mod migrate;
 mod nodes;
 mod opportunities;
 mod pause;
@@ -119,6 +120,8 @@ commands! {
     Judge => judge,
     /// How often decisions are right, by simulation
     Simulate => simulate,
+    /// Move a database from SQLite to PostgreSQL
+    Migrate => migrate,
     /// The settings: show them, or change the engine's
     Config => config,
     /// Measure how fast a trial is looked at

@@ -25,11 +25,10 @@ use uplift_store::rows::{
     LeaseRow, Mark, MetricsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RevisionSince,
     ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
 };
-use uplift_store::sqlite::SqliteStore;
 use uplift_store::{
     DetectionReads, EntityReads, EventReads, ImprovementReads, IntakeBatch, IntakeReceipt, Notice, Notices,
-    OpportunityReads, PageRequest, Paged, ProcessReads, ReviewReads, StepCommit, StepReceipt, Store, StoreError,
-    StoreResult, SystemReads, TaskReads, TrialReads, Writes,
+    OpportunityReads, PageRequest, Paged, ProcessReads, ReviewReads, SqlStore, StepCommit, StepReceipt, Store,
+    StoreError, StoreResult, SystemReads, TaskReads, TrialReads, Writes,
 };
 
 use super::ledger::Ledger;
@@ -63,14 +62,14 @@ struct Plan {
 /// One process's way to a store that outlives it. It can crash at a commit, before or after it is written, and from then
 /// on answers nothing; it can be out of reach for a while; and somebody can act just before a commit.
 pub struct FaultyStore {
-    inner: Arc<SqliteStore>,
+    inner: Arc<SqlStore>,
     ledger: Arc<Ledger>,
     plan: Mutex<Plan>,
 }
 
 impl FaultyStore {
     /// A way to this store without faults so far.
-    pub fn new(inner: Arc<SqliteStore>, ledger: Arc<Ledger>) -> Self {
+    pub fn new(inner: Arc<SqlStore>, ledger: Arc<Ledger>) -> Self {
         Self { inner, ledger, plan: Mutex::default() }
     }
 

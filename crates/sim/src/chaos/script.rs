@@ -11,7 +11,7 @@ use uplift_model::{Policy, Time};
 use uplift_runner::control::OwnChange;
 use uplift_store::rows::ImprovementFilter;
 use uplift_store::writes::{NewImprovement, StepCommit, Write};
-use uplift_store::{ImprovementReads, OpportunityReads, PageRequest, StoreResult, TrialReads, Writes};
+use uplift_store::{ImprovementReads, OpportunityReads, PageRequest, SqlStore, StoreResult, TrialReads, Writes};
 
 use super::agents::{Noise, in_style};
 use super::faulty::When;
@@ -96,7 +96,7 @@ impl Play {
                 self.world.inner.commit_step(release).await?;
             }
         }
-        self.node = self.world.add_node();
+        self.node = self.world.add_node().await?;
         self.world.start(self.node).await?;
         Ok(true)
     }
@@ -230,10 +230,23 @@ pub fn finding(entity: EntityKey, now: Time) -> Finding {
 /// # Errors
 /// When the store fails for another reason.
 pub async fn play(crash: Option<Crash>) -> StoreResult<Course> {
-    let mut world = World::new(policy(), START)?;
+    play_in(World::new(policy(), START)?, crash).await
+}
+
+/// The same over an empty database of a PostgreSQL server.
+///
+/// # Errors
+/// As for [`play`], and when the server is not to be reached.
+pub async fn play_on_server(address: &str, crash: Option<Crash>) -> StoreResult<Course> {
+    let mut world = World::over(SqlStore::connect(address).await?, policy(), START);
+    world.server = Some(address.to_owned());
+    play_in(world, crash).await
+}
+
+async fn play_in(mut world: World, crash: Option<Crash>) -> StoreResult<Course> {
     let writer = world.declare("writer", 0.6, 20_000_000).await?;
     let coder = world.declare("coder", 0.9, 20_000_000).await?;
-    let node = world.add_node();
+    let node = world.add_node().await?;
     let mut play = Play { world, node, crash };
     if let Some(crash) = crash {
         play.world.nodes[node].store.crash_after(crash.commit, crash.when);

@@ -7,7 +7,8 @@ use serde::Serialize;
 use uplift_model::improvement::ImprovementStatus;
 use uplift_model::time::MICROS_PER_HOUR;
 use uplift_model::{Policy, Time};
-use uplift_store::StoreResult;
+use uplift_store::postgres::scratch::Scratch;
+use uplift_store::{SqlStore, StoreResult};
 
 use super::agents::Noise;
 use super::invariants::{self, Scene, Violation};
@@ -25,6 +26,10 @@ const HISTORY_HOURS: i64 = 6;
 const CALM_STEPS: usize = 26;
 /// Steps between two looks at all events.
 const WHOLE: usize = 12;
+/// Processes at first, where each has its own way to the database.
+const PROCESSES: usize = 3;
+/// The sessions of the processes, among all that a server has.
+const NODES: &str = "nodes";
 /// How long a resolver may serve trials though the store does not answer it, with room for one more poll.
 const CUT_OFF_US: i64 = 62_000_000;
 const SECOND_US: i64 = 1_000_000;
@@ -35,6 +40,8 @@ const MINUTE_US: i64 = 60 * SECOND_US;
 pub struct Tally {
     /// Processes that died at a commit.
     pub crashes: u64,
+    /// Times that all sessions with the database's server ended.
+    pub restarts: u64,
     /// Clocks that jumped.
     pub jumps: u64,
     /// Acts of people that were carried out.
@@ -59,6 +66,7 @@ impl Tally {
     /// Adds another one.
     pub fn add(&mut self, other: &Self) {
         self.crashes += other.crashes;
+        self.restarts += other.restarts;
         self.jumps += other.jumps;
         self.acts += other.acts;
         self.refusals += other.refusals;
@@ -97,6 +105,8 @@ struct Course {
     serial: u64,
     units: Vec<String>,
     calm: bool,
+    /// The schema that everything is kept in, where that is in a server.
+    server: Option<Scratch>,
 }
 
 /// Settings under which much happens in a day.
@@ -126,7 +136,22 @@ fn policy() -> Policy {
 /// # Errors
 /// When the store behind everything fails.
 pub async fn play(seed: u64, steps: usize, logged: bool) -> StoreResult<Outcome> {
-    let mut course = Course::begin(seed, logged).await?;
+    go_through(Course::begin(seed, logged, World::new(policy(), START)?, None).await?, seed, steps).await
+}
+
+/// Plays the course of a seed over a PostgreSQL server: three processes at first, each with connections and caches of
+/// its own, whose sessions all end now and then, as when the server is restarted.
+///
+/// # Errors
+/// When the server is not to be reached, or the store behind everything fails.
+pub async fn play_on_server(seed: u64, steps: usize, logged: bool, server: &str) -> StoreResult<Outcome> {
+    let scratch = Scratch::make(server).await?;
+    let mut world = World::over(SqlStore::connect(&scratch.address_of("judge")).await?, policy(), START);
+    world.server = Some(scratch.address_of(NODES));
+    go_through(Course::begin(seed, logged, world, Some(scratch)).await?, seed, steps).await
+}
+
+async fn go_through(mut course: Course, seed: u64, steps: usize) -> StoreResult<Outcome> {
     for step in 0..steps + CALM_STEPS {
         if step == steps {
             course.calm_down().await?;
@@ -142,8 +167,7 @@ pub async fn play(seed: u64, steps: usize, logged: bool) -> StoreResult<Outcome>
 }
 
 impl Course {
-    async fn begin(seed: u64, logged: bool) -> StoreResult<Self> {
-        let mut world = World::new(policy(), START)?;
+    async fn begin(seed: u64, logged: bool, mut world: World, server: Option<Scratch>) -> StoreResult<Self> {
         world.log = logged.then(Vec::new);
         let mut dice = Dice::seeded(seed);
         for name in ["writer", "coder", "planner"].iter().take(2 + usize::from(dice.chance(0.5))) {
@@ -151,13 +175,20 @@ impl Course {
             let success = 0.5 + 0.4 * dice.uniform();
             world.declare(name, success, (minutes * MINUTE_US as f64) as i64).await?;
         }
-        let node = world.add_node();
+        let node = world.add_node().await?;
         world.start(node).await?;
         world.clock.set(START.plus_micros(HISTORY_HOURS * MICROS_PER_HOUR));
         world.traffic(|| (Noise::default(), 0));
         world.deliver(node).await;
+        if server.is_some() {
+            for _ in 1..PROCESSES {
+                let node = world.add_node().await?;
+                world.start(node).await?;
+            }
+        }
         let units = (0..10).map(|unit| format!("probe-{unit}")).collect();
-        Ok(Self { world, dice, tally: Tally::default(), healing: Vec::new(), serial: 0, units, calm: false })
+        let (tally, healing) = (Tally::default(), Vec::new());
+        Ok(Self { world, dice, tally, healing, serial: 0, units, calm: false, server })
     }
 
     async fn step(&mut self) -> StoreResult<()> {
@@ -167,7 +198,7 @@ impl Course {
             self.faults().await?;
         }
         for node in self.running() {
-            self.world.deliver(node).await;
+            self.deliver(node).await?;
         }
         if !self.calm {
             self.people().await?;
@@ -180,6 +211,23 @@ impl Course {
         }
         self.bury();
         self.probe().await
+    }
+
+    /// Delivers the mail to a process; meanwhile the database's server may be restarted.
+    async fn deliver(&mut self, node: usize) -> StoreResult<()> {
+        let Some(server) = self.server.as_ref().filter(|_| !self.calm && self.dice.chance(0.02)) else {
+            self.world.deliver(node).await;
+            return Ok(());
+        };
+        let soon = std::time::Duration::from_millis(self.dice.between(0, 30));
+        let restart = async {
+            tokio::time::sleep(soon).await;
+            server.end_sessions(NODES).await
+        };
+        let (restarted, ()) = tokio::join!(restart, self.world.deliver(node));
+        self.tally.restarts += 1;
+        self.world.note(|| "the database's server is restarted".to_owned());
+        restarted
     }
 
     /// Time goes by: a few minutes, or with a jump.

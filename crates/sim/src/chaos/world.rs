@@ -10,8 +10,7 @@ use uplift_model::trial::Arm;
 use uplift_model::{Policy, Time};
 use uplift_runner::clock::ManualClock;
 use uplift_runner::{Clock, Engine, processes, watch};
-use uplift_store::sqlite::SqliteStore;
-use uplift_store::{Store, StoreError, StoreResult, Write};
+use uplift_store::{SqlStore, Store, StoreError, StoreResult, Write};
 
 use super::agents::{self, Agent, Noise};
 use super::faulty::FaultyStore;
@@ -70,7 +69,9 @@ pub struct World {
     /// Its clock.
     pub clock: Arc<ManualClock>,
     /// The store behind all ways to it.
-    pub inner: Arc<SqliteStore>,
+    pub inner: Arc<SqlStore>,
+    /// Where each process has connections and caches of its own: the server's database. Elsewhere they share one store.
+    pub server: Option<String>,
     /// What was committed.
     pub ledger: Arc<Ledger>,
     /// The settings that every process starts with.
@@ -93,9 +94,15 @@ impl World {
     /// # Errors
     /// When there is no store to be had.
     pub fn new(policy: Policy, start: Time) -> StoreResult<Self> {
-        Ok(Self {
+        Ok(Self::over(SqlStore::in_memory()?, policy, start))
+    }
+
+    /// A world over an empty store.
+    pub fn over(inner: SqlStore, policy: Policy, start: Time) -> Self {
+        Self {
             clock: Arc::new(ManualClock::at(start)),
-            inner: Arc::new(SqliteStore::in_memory()?),
+            inner: Arc::new(inner),
+            server: None,
             ledger: Arc::default(),
             policy,
             nodes: Vec::new(),
@@ -103,7 +110,15 @@ impl World {
             mail: Vec::new(),
             seen: Seen::default(),
             log: None,
-        })
+        }
+    }
+
+    /// A process's own way to the database.
+    async fn way(&self) -> StoreResult<Arc<SqlStore>> {
+        match &self.server {
+            Some(address) => Ok(Arc::new(SqlStore::connect(address).await?)),
+            None => Ok(Arc::clone(&self.inner)),
+        }
     }
 
     /// The moment it is.
@@ -150,12 +165,15 @@ impl World {
     }
 
     /// A new process, not started yet; its place in the list.
-    pub fn add_node(&mut self) -> usize {
-        let store = Arc::new(FaultyStore::new(Arc::clone(&self.inner), Arc::clone(&self.ledger)));
+    ///
+    /// # Errors
+    /// When it does not get through to the store.
+    pub async fn add_node(&mut self) -> StoreResult<usize> {
+        let store = Arc::new(FaultyStore::new(self.way().await?, Arc::clone(&self.ledger)));
         let engine = Engine::new(store.clone(), self.policy.clone(), self.clock.clone());
         let number = self.nodes.len() + 1;
         self.nodes.push(Node { number, engine, store, ready: false, frozen: false });
-        number - 1
+        Ok(number - 1)
     }
 
     /// Starts a process, as the server does; true where it got through.
@@ -172,6 +190,7 @@ impl World {
                 Ok(true)
             }
             Err(_) if node.store.is_down() || node.store.is_unreachable() => Ok(false),
+            Err(StoreError::Unreachable { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -257,7 +276,7 @@ impl World {
         match processes::tick(&engine).await {
             Ok(report) => Some(report),
             Err(_) if store.is_down() || store.is_unreachable() => None,
-            Err(StoreError::StaleLease { .. }) => None,
+            Err(StoreError::StaleLease { .. } | StoreError::Unreachable { .. }) => None,
             Err(error) => {
                 self.seen.wrong.push(("I16", format!("a tick failed: {error}")));
                 None
@@ -269,6 +288,7 @@ impl World {
     pub async fn watch(&mut self, node: usize) {
         let (engine, store) = (self.nodes[node].engine.clone(), Arc::clone(&self.nodes[node].store));
         match watch::settle(&engine).await {
+            Err(StoreError::Unreachable { .. }) => {}
             Err(error) if !store.is_down() && !store.is_unreachable() => {
                 self.seen.wrong.push(("I16", format!("a pass of the watch failed: {error}")));
             }
@@ -280,6 +300,7 @@ impl World {
     pub async fn poll(&mut self, node: usize) {
         let (engine, store) = (self.nodes[node].engine.clone(), Arc::clone(&self.nodes[node].store));
         match engine.snapshot().poll(engine.store(), self.now()).await {
+            Err(StoreError::Unreachable { .. }) => {}
             Err(error) if !store.is_down() && !store.is_unreachable() => {
                 self.seen.wrong.push(("I16", format!("a poll failed: {error}")));
             }

@@ -66,9 +66,9 @@ impl Target {
         let session = Session::open(config, &place)?;
         let target = Self { side: Side { connection: Connection::Postgres(Box::new(session)), place } };
         target.side.ask_server("connecting", |session| Ok(session.batch(SETTINGS)?))?;
+        target.require_schema()?;
         let began = Instant::now();
-        let lock =
-            "SELECT pg_try_advisory_lock(hashtextextended('uplift move ' || coalesce(current_schema(), ''), 0))";
+        let lock = "SELECT pg_try_advisory_lock(hashtextextended('uplift move ' || current_schema(), 0))";
         loop {
             let ours: bool =
                 target.side.ask("locking", |connection| Ok(connection.query_row(lock, (), |row| row.get(0))?))?;
@@ -83,6 +83,18 @@ impl Target {
                 false => std::thread::sleep(PAUSE),
             }
         }
+    }
+
+    /// Checks that there is a schema to work in.
+    fn require_schema(&self) -> StoreResult<()> {
+        let sql = "SELECT current_schema() IS NOT NULL";
+        let there: bool =
+            self.side.ask("connecting", |connection| Ok(connection.query_row(sql, (), |row| row.get(0))?))?;
+        if there {
+            return Ok(());
+        }
+        let reason = "there is no schema to work in: none of its search_path exists, or its user may not use it";
+        Err(StoreError::Open { place: self.place().to_owned(), reason: reason.to_owned() })
     }
 
     /// How to name it to people.

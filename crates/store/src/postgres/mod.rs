@@ -3,6 +3,7 @@
 //! - `migrate`: the numbered migrations, run by one node at a time.
 //! - `session`: a connection that is called like a library; `values` (with `numeric`), `rows`: what it carries.
 //! - `ear`: hearing what other servers tell.
+//! - [`scratch`]: an empty schema for a trial.
 //! - `writer`: the thread that writes. Of all nodes' writers one writes at a time, so that each finds what the others
 //!   wrote as if it had written all of it itself.
 
@@ -10,6 +11,7 @@ pub(crate) mod ear;
 pub(crate) mod migrate;
 mod numeric;
 mod rows;
+pub mod scratch;
 pub(crate) mod session;
 pub(crate) mod values;
 pub(crate) mod writer;

@@ -17,7 +17,7 @@ impl Course {
         self.heal().await;
         let running = self.running();
         if running.is_empty() || (running.len() < MOST_NODES && self.dice.chance(0.04)) {
-            let node = self.world.add_node();
+            let node = self.world.add_node().await?;
             let started = self.world.start(node).await?;
             self.world.note(|| format!("process {} starts: {started}", node + 1));
         }
@@ -123,7 +123,7 @@ impl Course {
             node.store.kill();
         }
         self.bury();
-        let node = self.world.add_node();
+        let node = self.world.add_node().await?;
         self.world.start(node).await?;
         let engine = self.world.nodes[node].engine.clone();
         let active = self.world.agents.iter().map(|agent| agent.key);
