@@ -42,7 +42,7 @@ impl Clock for SystemClock {
 const SLEW_US: i64 = 300_000_000;
 /// How long a clock that was set to another time has to stay there to be believed. What sets clocks (NTP, a hypervisor) puts
 /// its own mistakes right within minutes; looks that were missed are made up for.
-const SETTLE: Duration = Duration::from_secs(600);
+const SETTLE: Duration = Duration::from_mins(10);
 
 /// Whether a clock may be acted on: a trial that was ended by a clock that ran ahead for a minute is not begun again when
 /// the clock is put right.
@@ -106,11 +106,13 @@ impl Clock for ManualClock {
 mod tests {
     use super::*;
 
+    /// Seconds that passed, seconds the clock is ahead of them, whether it is believed.
+    type Moment = (u64, i64, bool);
+
     #[test]
     fn a_clock_that_was_set_is_believed_once_it_stays() {
         const HOUR: i64 = 3_600;
-        // Seconds that passed, seconds the clock is ahead of them, whether it is believed.
-        let courses: [(&str, &[(u64, i64, bool)]); 6] = [
+        let courses: [(&str, &[Moment]); 6] = [
             ("steady", &[(0, 0, true), (60, 0, true), (7_200, 0, true)]),
             ("slewed", &[(0, 0, true), (600, 200, true), (1_200, 400, true), (1_800, 600, true)]),
             (

@@ -227,7 +227,8 @@ impl Watch {
                     self.waiting.remove(&entity);
                     PAUSE.max(started.elapsed() * PAUSE_PER_COST)
                 }
-                Err(StoreError::Closed) => return Err(StoreError::Closed),
+                // Nobody else could be looked at, either.
+                Err(error @ (StoreError::Closed | StoreError::Unreachable { .. })) => return Err(error),
                 Err(StoreError::StaleLease { .. }) => {
                     // Another node looks after it by now.
                     self.waiting.remove(&entity);

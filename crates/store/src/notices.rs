@@ -43,7 +43,7 @@ pub trait Notices {
 #[async_trait]
 impl Notices for SqlStore {
     fn is_shared(&self) -> bool {
-        self.ear.is_some()
+        self.is_on_server()
     }
 
     async fn tell(&self, notice: Notice) -> StoreResult<()> {

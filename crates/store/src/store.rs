@@ -59,6 +59,11 @@ impl SqlStore {
         &self.place
     }
 
+    /// Whether it is in a server's database, which others may use as well.
+    pub(crate) const fn is_on_server(&self) -> bool {
+        self.file.is_none() && self.pool.is_some()
+    }
+
     /// Finishes what was accepted and closes; SQLite's log is written back. Later calls fail with
     /// [`StoreError::Closed`].
     pub async fn close(&self) {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
+use uplift_store::StoreError;
 use uplift_store::moving::{self, Moved, Phase, Plan, Progress};
 
 use crate::database::Place;
@@ -72,13 +73,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut teller = Teller::new(args.quiet);
     let moved = moving::run(path, address, plan, &mut |progress| teller.tell(progress));
     teller.bar.finish_and_clear();
-    let moved = match (moved, teller.copied) {
-        (Ok(moved), _) => moved,
-        (Err(error), true) => {
+    let moved = match moved {
+        // What is refused says itself what is to be done.
+        Err(error) if teller.copied && !matches!(error, StoreError::Invalid { .. }) => {
             return Err(error)
                 .context("the move has stopped; what went over is kept, and the same command goes on from there");
         }
-        (Err(error), false) => return Err(error.into()),
+        moved => moved?,
     };
     let taken = began.elapsed();
     if args.json {

@@ -1,8 +1,8 @@
 """Two agents at work, reported by the stock OpenTelemetry exporters.
 
-Usage: agents.py http|grpc ENDPOINT genai|openinference
-With `openinference` the calls of the model are reported by the instrumentor of the OpenAI client, with `genai` by this
-script. A model's server is played by this script itself, on loopback.
+Usage: agents.py http|grpc ENDPOINT genai|openinference ENVIRONMENT
+Agents and tools are reported by this script in the words of the convention, calls of the model by the convention's
+instrumentor of the OpenAI client. The model's server is played by this script itself, on loopback.
 """
 
 import json
@@ -47,8 +47,11 @@ def exporter(protocol, endpoint):
     return OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")
 
 
-def instrument():
-    from openinference.instrumentation.openai import OpenAIInstrumentor
+def instrument(convention):
+    if convention == "genai":
+        from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor
+    else:
+        from openinference.instrumentation.openai import OpenAIInstrumentor
     OpenAIInstrumentor().instrument()
 
 
@@ -71,31 +74,20 @@ def tool_span(tracer, name, convention):
 
 
 def main():
-    protocol, endpoint, convention = sys.argv[1:]
+    protocol, endpoint, convention, environment = sys.argv[1:]
     server = HTTPServer(("127.0.0.1", 0), Model)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    resource = Resource.create({"service.name": "travel", "deployment.environment.name": f"{protocol}-{convention}"})
+    resource = Resource.create({"service.name": "travel", "deployment.environment.name": environment})
     provider = TracerProvider(resource=resource)
     # Small batches: the spans of the trace go out in several requests.
     provider.add_span_processor(BatchSpanProcessor(exporter(protocol, endpoint), max_export_batch_size=2))
     trace.set_tracer_provider(provider)
-    if convention == "openinference":
-        instrument()
+    instrument(convention)
     tracer = trace.get_tracer("travel")
     client = OpenAI(base_url=f"http://127.0.0.1:{server.server_port}/v1", api_key="none", max_retries=0)
 
     def ask(question):
-        def chat():
-            return client.chat.completions.create(model="small-1", messages=[{"role": "user", "content": question}])
-
-        if convention == "openinference":
-            chat()
-            return
-        asked = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "small-1"}
-        with tracer.start_as_current_span("chat small-1", attributes=asked) as span:
-            usage = chat().usage
-            span.set_attribute("gen_ai.usage.input_tokens", usage.prompt_tokens)
-            span.set_attribute("gen_ai.usage.output_tokens", usage.completion_tokens)
+        client.chat.completions.create(model="small-1", messages=[{"role": "user", "content": question}])
 
     with tracer.start_as_current_span("POST /trips"):
         with agent_span(tracer, "planner", convention) as planner:

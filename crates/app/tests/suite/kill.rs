@@ -2,19 +2,16 @@
 //! out as if nothing had happened.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::io;
 
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
+use rusqlite::Connection;
 use serde_json::json;
 
-use crate::http::post_events;
-use crate::support::{Server, event, folder, number, read};
+use crate::http::{Answer, post_events};
+use crate::killing::{Load, kill_at_any_moment};
+use crate::support::{event, folder, number};
 
 const ROUNDS: u64 = 12;
-const SENDERS: u64 = 3;
 const TASKS_PER_BATCH: u64 = 8;
 /// Started, model call, failed tool call, completed.
 const EVENTS_PER_TASK: u64 = 4;
@@ -40,116 +37,67 @@ fn lines(batch: Batch) -> Vec<String> {
     lines
 }
 
-/// Sends batches until the server is gone; notes which were sent, and which were acknowledged.
-struct Log {
-    sent: Mutex<BTreeSet<Batch>>,
-    acknowledged: Mutex<BTreeSet<Batch>>,
-}
+/// Batches of events as JSON.
+struct Batches;
 
-impl Log {
-    fn send(&self, address: &str, batch: Batch) -> bool {
-        self.sent.lock().unwrap().insert(batch);
-        match post_events(address, &lines(batch)) {
-            Ok(answer) if answer.status == 429 => true,
-            Ok(answer) => {
-                assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-                let body = answer.json();
-                let taken = body["accepted"].as_u64().unwrap() + body["duplicates"].as_u64().unwrap();
-                assert_eq!(taken, TASKS_PER_BATCH * EVENTS_PER_TASK, "{body}");
-                self.acknowledged.lock().unwrap().insert(batch);
-                true
+impl Load for Batches {
+    fn send(&self, address: &str, batch: u64) -> io::Result<Answer> {
+        post_events(address, &lines(batch))
+    }
+
+    fn verify_answer(&self, answer: &Answer) {
+        let body = answer.json();
+        let taken = body["accepted"].as_u64().unwrap() + body["duplicates"].as_u64().unwrap();
+        assert_eq!(taken, TASKS_PER_BATCH * EVENTS_PER_TASK, "{body}");
+    }
+
+    fn rest(&self, _: &BTreeSet<u64>) -> Vec<u64> {
+        Vec::new()
+    }
+
+    fn verify_stored(&self, connection: &Connection, acknowledged: &BTreeSet<Batch>) {
+        let mut counted =
+            connection.prepare("SELECT count(*), count(DISTINCT id) FROM events WHERE trace_key = ?1").unwrap();
+        let all = EVENTS_PER_TASK as i64;
+        for batch in acknowledged {
+            for task in 0..TASKS_PER_BATCH {
+                let key = [format!("task-{batch}-{task}")];
+                let found: (i64, i64) = counted.query_row(key, |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+                assert_eq!(found, (all, all), "task {task} of batch {batch}");
             }
-            Err(_) => false,
         }
     }
 
-    fn unacknowledged(&self) -> Vec<Batch> {
-        self.sent.lock().unwrap().difference(&self.acknowledged.lock().unwrap()).copied().collect()
+    fn verify_sums(&self, connection: &Connection, batches: &BTreeSet<Batch>) {
+        let tasks = (batches.len() as u64 * TASKS_PER_BATCH) as i64;
+        let events = tasks * EVENTS_PER_TASK as i64;
+        for (sql, expected) in [
+            ("SELECT count(*) FROM events", events),
+            ("SELECT count(*) FROM tasks", tasks),
+            ("SELECT count(*) FROM tasks WHERE outcome = 'SUCCESS' AND ended", tasks),
+            ("SELECT coalesce(sum(events), 0) FROM tasks", events),
+            ("SELECT coalesce(sum(errors), 0) FROM tasks", tasks),
+            ("SELECT coalesce(sum(tokens_in), 0) FROM tasks", tasks * TOKENS_PER_TASK),
+            ("SELECT coalesce(sum(n), 0) FROM rollup_ops WHERE entity_type = 'agent' AND operation = 'llm'", tasks),
+            ("SELECT coalesce(sum(tokens_in), 0) FROM rollup_ops WHERE operation = 'llm'", tasks * TOKENS_PER_TASK),
+            ("SELECT coalesce(sum(n), 0) FROM rollup_errors WHERE entity_type = 'agent'", tasks),
+        ] {
+            assert_eq!(number(connection, sql), expected, "{sql}");
+        }
+        let mut by_hour = connection
+            .prepare("SELECT n FROM rollup_ops WHERE entity_type = 'agent' AND operation = 'llm' AND hour = ?1")
+            .unwrap();
+        let first: i64 = "2026-01-05T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_microsecond() / HOUR_US;
+        for hour in 0..24 {
+            let expected = batches.iter().filter(|batch| *batch % 24 == hour).count() as u64 * TASKS_PER_BATCH;
+            let found: i64 = by_hour.query_row([first + hour as i64], |row| row.get(0)).unwrap_or(0);
+            assert_eq!(found, expected as i64, "hour {hour}");
+        }
     }
 }
 
 #[test]
 fn killed_at_any_moment_nothing_is_lost_or_doubled() {
     let folder = folder();
-    let database = folder.path().join("fleet.db");
-    let log = Log { sent: Mutex::default(), acknowledged: Mutex::default() };
-    let mut caught = 0;
-    for round in 0..ROUNDS {
-        let server = Server::start(&database);
-        let address = server.address.clone();
-        let mut dice = SmallRng::seed_from_u64(round);
-        let moment = Duration::from_millis(dice.random_range(20..500));
-        std::thread::scope(|scope| {
-            for sender in 0..SENDERS {
-                let (log, address) = (&log, address.as_str());
-                scope.spawn(move || {
-                    let mut batch = (round * SENDERS + sender) * 1_000_000;
-                    while log.send(address, batch) {
-                        batch += 1;
-                    }
-                });
-            }
-            // The moment of death is what is tried here, not a wait for a result.
-            std::thread::sleep(moment);
-            server.kill();
-        });
-        let open = log.unacknowledged();
-        caught += usize::from(!open.is_empty());
-        verify_acknowledged(&database, &log);
-        let server = Server::start(&database);
-        for batch in open {
-            assert!(log.send(&server.address, batch));
-        }
-        assert_eq!(log.unacknowledged(), Vec::<Batch>::new());
-        verify_sums(&database, &log);
-        server.kill();
-    }
-    assert!(caught >= ROUNDS as usize / 2, "the kills came between requests: {caught} of {ROUNDS} caught one");
-    assert_eq!(Server::start(&database).end_by("-TERM"), 0);
-    assert_eq!(read(&database).query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
-}
-
-/// Every acknowledged event is there exactly once.
-fn verify_acknowledged(database: &Path, log: &Log) {
-    let connection = read(database);
-    let mut counted =
-        connection.prepare("SELECT count(*), count(DISTINCT id) FROM events WHERE trace_key = ?1").unwrap();
-    for batch in log.acknowledged.lock().unwrap().iter() {
-        for task in 0..TASKS_PER_BATCH {
-            let found: (i64, i64) =
-                counted.query_row([format!("task-{batch}-{task}")], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-            let all = EVENTS_PER_TASK as i64;
-            assert_eq!(found, (all, all), "task {task} of batch {batch}");
-        }
-    }
-}
-
-/// Once everything sent is acknowledged, every sum is that of everything sent.
-fn verify_sums(database: &Path, log: &Log) {
-    let connection = read(database);
-    let batches = log.sent.lock().unwrap().clone();
-    let tasks = (batches.len() as u64 * TASKS_PER_BATCH) as i64;
-    let events = tasks * EVENTS_PER_TASK as i64;
-    for (sql, expected) in [
-        ("SELECT count(*) FROM events", events),
-        ("SELECT count(*) FROM tasks", tasks),
-        ("SELECT count(*) FROM tasks WHERE outcome = 'SUCCESS' AND ended", tasks),
-        ("SELECT coalesce(sum(events), 0) FROM tasks", events),
-        ("SELECT coalesce(sum(errors), 0) FROM tasks", tasks),
-        ("SELECT coalesce(sum(tokens_in), 0) FROM tasks", tasks * TOKENS_PER_TASK),
-        ("SELECT coalesce(sum(n), 0) FROM rollup_ops WHERE entity_type = 'agent' AND operation = 'llm'", tasks),
-        ("SELECT coalesce(sum(tokens_in), 0) FROM rollup_ops WHERE operation = 'llm'", tasks * TOKENS_PER_TASK),
-        ("SELECT coalesce(sum(n), 0) FROM rollup_errors WHERE entity_type = 'agent'", tasks),
-    ] {
-        assert_eq!(number(&connection, sql), expected, "{sql}");
-    }
-    let mut by_hour = connection
-        .prepare("SELECT n FROM rollup_ops WHERE entity_type = 'agent' AND operation = 'llm' AND hour = ?1")
-        .unwrap();
-    let first: i64 = "2026-01-05T00:00:00Z".parse::<jiff::Timestamp>().unwrap().as_microsecond() / HOUR_US;
-    for hour in 0..24 {
-        let expected = batches.iter().filter(|batch| *batch % 24 == hour).count() as u64 * TASKS_PER_BATCH;
-        let found: i64 = by_hour.query_row([first + hour as i64], |row| row.get(0)).unwrap_or(0);
-        assert_eq!(found, expected as i64, "hour {hour}");
-    }
+    kill_at_any_moment(&Batches, &folder.path().join("fleet.db"), ROUNDS);
 }

@@ -2,20 +2,18 @@
 //! do, and the tasks come out as if nothing had happened, although the spans of a trace come in two requests.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
-use std::sync::Mutex;
-use std::time::Duration;
 
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
+use rusqlite::Connection;
 use serde_json::{Value, json};
+use uplift_intake::otlp::proto::{ExportTraceServiceRequest, ExportTraceServiceResponse, Message};
 
-use crate::http;
-use crate::support::{Server, folder, number, read};
+use crate::http::{self, Answer};
+use crate::killing::{Load, Log, kill_at_any_moment};
+use crate::support::{Server, folder, number, read, rows, until, uplift};
 
-/// How often the server is killed; `UPLIFT_KILL_ROUNDS` says otherwise.
 const ROUNDS: u64 = 4;
-const SENDERS: u64 = 3;
 const TRACES_PER_BATCH: u64 = 8;
 const TOKENS: i64 = 17;
 /// 2026-01-05T00:00:00Z, seconds.
@@ -84,123 +82,139 @@ fn body(request: Request) -> Vec<u8> {
     }
     let resource = json!({"attributes": [attribute("service.name", "shop")]});
     let request = json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]});
-    serde_json::to_vec(&request).unwrap()
+    serde_json::from_value::<ExportTraceServiceRequest>(request).unwrap().encode_to_vec()
 }
 
-#[derive(Default)]
-struct Log {
-    sent: Mutex<BTreeSet<Request>>,
-    acknowledged: Mutex<BTreeSet<Request>>,
-}
+/// Requests in protobuf.
+struct Requests;
 
-impl Log {
-    /// Sends a request; false means that the server is gone.
-    fn send(&self, address: &str, request: Request) -> bool {
-        self.sent.lock().unwrap().insert(request);
-        let headers = [("Content-Type", "application/json")];
-        match http::send(address, "POST", "/v1/traces", &headers, &body(request)) {
-            Ok(answer) if matches!(answer.status, 429 | 503) => true,
-            Ok(answer) => {
-                assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-                let partial = &answer.json()["partialSuccess"]["rejectedSpans"];
-                assert!(matches!(partial.as_str(), None | Some("0")), "{partial}");
-                self.acknowledged.lock().unwrap().insert(request);
-                true
+impl Load for Requests {
+    fn send(&self, address: &str, request: Request) -> io::Result<Answer> {
+        http::send(address, "POST", "/v1/traces", &[("Content-Type", "application/x-protobuf")], &body(request))
+    }
+
+    fn verify_answer(&self, answer: &Answer) {
+        let said = ExportTraceServiceResponse::decode(answer.body.as_slice());
+        assert_eq!(said, Ok(ExportTraceServiceResponse::default()));
+    }
+
+    /// The outer spans of those whose inner ones were sent.
+    fn rest(&self, sent: &BTreeSet<Request>) -> Vec<Request> {
+        let begun = sent.iter().filter(|request| request.is_multiple_of(2)).map(|request| request + 1);
+        begun.filter(|request| !sent.contains(request)).collect()
+    }
+
+    fn verify_stored(&self, connection: &Connection, acknowledged: &BTreeSet<Request>) {
+        let mut counted = connection
+            .prepare(
+                "SELECT count(*), count(DISTINCT span_id) FROM spans
+                 WHERE trace_key = ?1 AND (span_id >= '0000000000000004') = ?2",
+            )
+            .unwrap();
+        for request in acknowledged {
+            for place in 0..TRACES_PER_BATCH {
+                let key = (trace_of(*request, place), request.is_multiple_of(2));
+                let found: (i64, i64) = counted.query_row(key, |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+                assert_eq!(found, (3, 3), "trace {place} of request {request}");
             }
-            Err(_) => false,
         }
     }
 
-    fn unacknowledged(&self) -> Vec<Request> {
-        self.sent.lock().unwrap().difference(&self.acknowledged.lock().unwrap()).copied().collect()
+    fn verify_sums(&self, connection: &Connection, sent: &BTreeSet<Request>) {
+        let traces = (sent.len() as u64 / 2 * TRACES_PER_BATCH) as i64;
+        for (sql, expected) in [
+            ("SELECT count(*) FROM spans", traces * 6),
+            ("SELECT count(*) FROM spans WHERE waits_at IS NOT NULL", 0),
+            ("SELECT count(*) FROM unsettled_traces", 0),
+            // Two agents, two calls of a model, one of a tool, one hand-off.
+            ("SELECT count(*) FROM events", traces * 6),
+            ("SELECT count(*) FROM tasks", traces * 2),
+            (
+                "SELECT count(*) FROM tasks WHERE entity = 'researcher' AND parent_task_id = '0000000000000002'",
+                traces,
+            ),
+            ("SELECT count(*) FROM tasks WHERE entity = 'support' AND parent_task_id IS NULL AND ended", traces),
+            ("SELECT coalesce(sum(tokens_in), 0) FROM tasks WHERE entity = 'support'", traces * TOKENS),
+            ("SELECT coalesce(sum(tokens_in), 0) FROM tasks WHERE entity = 'researcher'", traces * TOKENS),
+            ("SELECT coalesce(sum(errors), 0) FROM tasks WHERE entity = 'researcher'", traces),
+            (
+                "SELECT coalesce(sum(n), 0) FROM rollup_ops WHERE entity_type = 'agent' AND operation = 'llm'",
+                traces * 2,
+            ),
+            ("SELECT coalesce(sum(n), 0) FROM rollup_ops WHERE operation = 'task'", traces * 2),
+            ("SELECT coalesce(sum(n), 0) FROM rollup_errors WHERE entity_type = 'agent'", traces),
+            ("SELECT count(*) FROM entities WHERE entity_type = 'agent' AND name = 'shop'", 0),
+        ] {
+            assert_eq!(number(connection, sql), expected, "{sql}");
+        }
+    }
+}
+
+/// What of a database does not depend on the order in which requests came.
+const CONTENT: &[&str] = &[
+    "SELECT trace_key, task_id, environment, entity, parent_task_id, session_id, started_at, last_at, ended, outcome,
+         duration_ms, events, llm_calls, tool_calls, errors, errors_recovered, tokens_in, tokens_out, tokens_cached,
+         cost_usd
+     FROM tasks",
+    "SELECT trace_key, id, ts, event_type, environment, entity, task_id, parent_task_id, parent_span_id, tool, outcome,
+         duration_ms, tokens_in, error_type, fingerprint, content, attributes, clock
+     FROM events",
+    "SELECT * FROM spans",
+    "SELECT n.name, r.operation, r.hour, r.n, r.errors, r.timed, r.sum_us, r.sum_ln, r.sum_ln2, r.tokens_in
+     FROM rollup_ops AS r JOIN entities AS n ON n.entity_type = r.entity_type AND n.entity_id = r.entity_id",
+    "SELECT n.name, r.fingerprint, r.hour, r.n
+     FROM rollup_errors AS r JOIN entities AS n ON n.entity_type = r.entity_type AND n.entity_id = r.entity_id",
+];
+
+/// Checks that a database is that of a server that took all of this undisturbed.
+fn assert_as_undisturbed(database: &Path, sent: &BTreeSet<Request>) {
+    let folder = folder();
+    let other = folder.path().join("undisturbed.db");
+    let server = Server::start(&other);
+    Log::of(&Requests).send_all(&server.address, sent.iter().copied());
+    let (found, expected) = (read(database), read(&other));
+    for sql in CONTENT {
+        let (found, expected) = (rows(&found, sql), rows(&expected, sql));
+        assert_eq!(found.len(), expected.len(), "{sql}");
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found, expected, "{sql}");
+        }
     }
 }
 
 #[test]
 fn killed_at_any_moment_no_span_is_lost_or_doubled() {
-    let rounds = std::env::var("UPLIFT_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
     let folder = folder();
     let database = folder.path().join("fleet.db");
-    let log = Log::default();
-    let mut caught = 0;
-    for round in 0..rounds {
-        let server = Server::start(&database);
-        let address = server.address.clone();
-        let mut dice = SmallRng::seed_from_u64(round);
-        let moment = Duration::from_millis(dice.random_range(20..500));
-        std::thread::scope(|scope| {
-            for sender in 0..SENDERS {
-                let (log, address) = (&log, address.as_str());
-                scope.spawn(move || {
-                    let mut request = (round * SENDERS + sender) * 1_000_000;
-                    while log.send(address, request) {
-                        request += 1;
-                    }
-                });
-            }
-            // The moment of death is what is tried here, not a wait for a result.
-            std::thread::sleep(moment);
-            server.kill();
-        });
-        let open = log.unacknowledged();
-        caught += u64::from(!open.is_empty());
-        verify_acknowledged(&database, &log, round * SENDERS * 1_000_000);
-        let server = Server::start(&database);
-        // What was not answered is sent again, and some of what was; and the rest of what was begun.
-        let sent: Vec<Request> = log.sent.lock().unwrap().iter().copied().collect();
-        let begun = sent.iter().filter(|request| request.is_multiple_of(2)).map(|request| request + 1);
-        let rest: Vec<Request> = begun.filter(|request| !sent.contains(request)).collect();
-        let again = sent.iter().rev().take(5).copied();
-        for request in open.iter().copied().chain(again).chain(rest) {
-            assert!(log.send(&server.address, request));
-        }
-        assert_eq!(log.unacknowledged(), Vec::<Request>::new());
-        verify_sums(&database, &log);
-        server.kill();
-    }
-    assert!(caught >= rounds / 2, "the kills came between requests: {caught} of {rounds} caught one");
-    assert_eq!(read(&database).query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+    let sent = kill_at_any_moment(&Requests, &database, ROUNDS);
+    assert_as_undisturbed(&database, &sent);
 }
 
-/// Every span acknowledged since a request is there exactly once; those before are among the sums.
-fn verify_acknowledged(database: &Path, log: &Log, since: Request) {
-    let connection = read(database);
-    let mut counted = connection
-        .prepare(
-            "SELECT count(*), count(DISTINCT span_id) FROM spans
-             WHERE trace_key = ?1 AND (span_id IN ('0000000000000004', '0000000000000005', '0000000000000006')) = ?2",
-        )
-        .unwrap();
-    for request in log.acknowledged.lock().unwrap().range(since..) {
-        for place in 0..TRACES_PER_BATCH {
-            let key = (trace_of(*request, place), request.is_multiple_of(2));
-            let found: (i64, i64) = counted.query_row(key, |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-            assert_eq!(found, (3, 3), "trace {place} of request {request}");
-        }
-    }
-}
-
-/// Once both requests of every trace are acknowledged, every sum is that of everything sent.
-fn verify_sums(database: &Path, log: &Log) {
-    let connection = read(database);
-    let traces = (log.sent.lock().unwrap().len() as u64 / 2 * TRACES_PER_BATCH) as i64;
-    for (sql, expected) in [
-        ("SELECT count(*) FROM spans", traces * 6),
-        ("SELECT count(*) FROM spans WHERE waits_at IS NOT NULL", 0),
-        ("SELECT count(*) FROM unsettled_traces", 0),
-        // Two agents, two calls of a model, one of a tool, one hand-off.
-        ("SELECT count(*) FROM events", traces * 6),
-        ("SELECT count(*) FROM tasks", traces * 2),
-        ("SELECT count(*) FROM tasks WHERE entity = 'researcher' AND parent_task_id = '0000000000000002'", traces),
-        ("SELECT count(*) FROM tasks WHERE entity = 'support' AND parent_task_id IS NULL AND ended", traces),
-        ("SELECT coalesce(sum(tokens_in), 0) FROM tasks WHERE entity = 'support'", traces * TOKENS),
-        ("SELECT coalesce(sum(tokens_in), 0) FROM tasks WHERE entity = 'researcher'", traces * TOKENS),
-        ("SELECT coalesce(sum(errors), 0) FROM tasks WHERE entity = 'researcher'", traces),
-        ("SELECT coalesce(sum(n), 0) FROM rollup_ops WHERE entity_type = 'agent' AND operation = 'llm'", traces * 2),
-        ("SELECT coalesce(sum(n), 0) FROM rollup_ops WHERE operation = 'task'", traces * 2),
-        ("SELECT coalesce(sum(n), 0) FROM rollup_errors WHERE entity_type = 'agent'", traces),
-        ("SELECT count(*) FROM entities WHERE entity_type = 'agent' AND name = 'shop'", 0),
-    ] {
-        assert_eq!(number(&connection, sql), expected, "{sql}");
-    }
+/// What was settled without the agents, because nothing more came for a while, is theirs when they come after all,
+/// though the server was killed before and after it was settled.
+#[test]
+fn settled_between_two_kills_spans_still_go_to_the_agents_that_come_late() {
+    const BEGUN: u64 = 6;
+    let folder = folder();
+    let database = folder.path().join("fleet.db");
+    let log = Log::of(&Requests);
+    let start = || {
+        let mut command = uplift();
+        command.env("UPLIFT__OTLP__SETTLE_SECONDS", "1");
+        Server::start_by(command, &database)
+    };
+    let server = start();
+    log.send_all(&server.address, (0..BEGUN).map(|request| request * 2));
+    server.kill();
+    let server = start();
+    let unsettled = "SELECT count(*) FROM unsettled_traces";
+    until("every trace is settled", || (number(&read(&database), unsettled) == 0).then_some(()));
+    let service = "SELECT count(*) FROM tasks WHERE entity = 'shop'";
+    assert!(number(&read(&database), service) > 0, "nobody was given what was settled");
+    server.kill();
+    let server = start();
+    let rest = Requests.rest(&log.sent());
+    log.send_all(&server.address, rest);
+    Requests.verify_stored(&read(&database), &log.sent());
+    assert_as_undisturbed(&database, &log.sent());
 }
