@@ -36,6 +36,13 @@ impl Connection {
         self.answer()
     }
 
+    /// Asks for something; gives back the status and the answer's body.
+    pub(super) fn get(&mut self, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
+        self.stream.get_mut().write_all(head.as_bytes())?;
+        self.answer()
+    }
+
     fn answer(&mut self) -> anyhow::Result<(u16, Vec<u8>)> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;

@@ -1,6 +1,6 @@
 //! Sends events over several connections and counts what was acknowledged.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,8 @@ impl Measured {
 struct Shared<'a> {
     plan: &'a Plan,
     records: &'a Records,
-    address: &'a str,
+    addresses: &'a [String],
+    senders: AtomicUsize,
     next: AtomicU64,
     done: AtomicU64,
     retried: AtomicU64,
@@ -58,12 +59,13 @@ impl Shared<'_> {
     }
 }
 
-/// Sends the plan's events and waits for every answer.
-pub(super) fn send(plan: &Plan, records: &Records, address: &str) -> anyhow::Result<Measured> {
+/// Sends the plan's events to these servers, connection by connection in turn, and waits for every answer.
+pub(super) fn send(plan: &Plan, records: &Records, addresses: &[String]) -> anyhow::Result<Measured> {
     let shared = Shared {
         plan,
         records,
-        address,
+        addresses,
+        senders: AtomicUsize::new(0),
         next: AtomicU64::new(0),
         done: AtomicU64::new(0),
         retried: AtomicU64::new(0),
@@ -83,7 +85,8 @@ pub(super) fn send(plan: &Plan, records: &Records, address: &str) -> anyhow::Res
 }
 
 fn sender(shared: &Shared<'_>) -> anyhow::Result<()> {
-    let mut connection = Connection::open(shared.address)?;
+    let turn = shared.senders.fetch_add(1, Ordering::Relaxed);
+    let mut connection = Connection::open(&shared.addresses[turn % shared.addresses.len()])?;
     let (size, total) = (shared.plan.request_events as u64, shared.plan.events);
     let mut body = Vec::new();
     loop {

@@ -5,6 +5,7 @@ mod bare;
 pub(crate) mod engine;
 mod http;
 mod load;
+pub(crate) mod nodes;
 mod otlp;
 mod records;
 pub(crate) mod resolve;
@@ -83,7 +84,7 @@ fn serve_and_send(
 ) -> anyhow::Result<load::Measured> {
     let server = server::Server::start(database)?;
     print(&format!("resident memory of the server, idle: {}\n", bytes(server.resident_bytes()?)))?;
-    let measured = load::send(plan, records, server.address())?;
+    let measured = load::send(plan, records, &[server.address().to_owned()])?;
     print(&format!("resident memory of the server, after: {}\n", bytes(server.resident_bytes()?)))?;
     server.stop()?;
     Ok(measured)

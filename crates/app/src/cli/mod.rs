@@ -6,6 +6,7 @@ mod approve;
 mod bench_decide;
 mod bench_engine;
 mod bench_intake;
+mod bench_nodes;
 mod bench_resolve;
 mod cancel;
 mod chaos;
@@ -133,6 +134,9 @@ commands! {
     /// Measure intake over HTTP against bare inserts
     #[command(hide = true)]
     BenchIntake => bench_intake,
+    /// Measure servers that share a PostgreSQL database
+    #[command(hide = true)]
+    BenchNodes => bench_nodes,
     /// Measure how fast configurations are resolved
     #[command(hide = true)]
     BenchResolve => bench_resolve,

@@ -44,6 +44,12 @@ pub(crate) fn reason_of(error: &tokio_postgres::Error) -> String {
     reason
 }
 
+impl From<tokio_postgres::Error> for Refusal {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self(error)
+    }
+}
+
 impl Refusal {
     /// The server's code of five characters; none where the server said nothing.
     pub(crate) fn code(&self) -> Option<&str> {

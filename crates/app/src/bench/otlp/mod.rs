@@ -77,19 +77,30 @@ pub(super) fn run(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Sends spans to these servers as fast as they take them: spans a second.
+pub(super) fn rate(
+    spans: u64,
+    request_spans: u64,
+    connections: u64,
+    servers: &[server::Server],
+) -> anyhow::Result<f64> {
+    let way = Way { request_spans, connections, spans, pace: None, curve: false };
+    Ok(send(&Spans::new(), way, 0, servers)?.rate())
+}
+
 fn measure(plan: &Plan, spans: &Spans, way: Way) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("uplift-bench-").tempdir()?;
     let database = folder.path().join("measured.db");
     let server = server::Server::start(&database)?;
     let idle = server.resident_bytes()?;
-    let full = send(spans, way, 0, &server)?;
+    let full = send(spans, way, 0, std::slice::from_ref(&server))?;
     let paced = Way {
         spans: ((full.rate() * SHARE * LATENCY_SECONDS) as u64).min(way.spans),
         pace: Some(full.rate() * SHARE),
         curve: false,
         ..way
     };
-    let half = send(spans, paced, 1 << 20, &server)?;
+    let half = send(spans, paced, 1 << 20, std::slice::from_ref(&server))?;
     server.stop()?;
     let disk = size_of(&database)?;
     print(&format!(
@@ -134,7 +145,7 @@ struct Shared<'a> {
     spans: &'a Spans,
     way: Way,
     first_sender: u64,
-    address: &'a str,
+    servers: &'a [server::Server],
     done: AtomicU64,
     retried: AtomicU64,
     latencies: Mutex<Vec<Duration>>,
@@ -143,12 +154,12 @@ struct Shared<'a> {
 }
 
 /// Sends, each connection its own traces, and waits for every answer.
-fn send(spans: &Spans, way: Way, first_sender: u64, server: &server::Server) -> anyhow::Result<Sent> {
+fn send(spans: &Spans, way: Way, first_sender: u64, servers: &[server::Server]) -> anyhow::Result<Sent> {
     let shared = Shared {
         spans,
         way,
         first_sender,
-        address: server.address(),
+        servers,
         done: AtomicU64::new(0),
         retried: AtomicU64::new(0),
         latencies: Mutex::default(),
@@ -166,7 +177,8 @@ fn send(spans: &Spans, way: Way, first_sender: u64, server: &server::Server) -> 
             })
             .collect();
         while senders.iter().any(|sender| !sender.is_finished()) {
-            most_memory = most_memory.max(server.resident_bytes().unwrap_or(0));
+            let memory = servers.iter().filter_map(|server| server.resident_bytes().ok()).max();
+            most_memory = most_memory.max(memory.unwrap_or(0));
             std::thread::sleep(WATCH);
         }
         let ends: Vec<_> = senders.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
@@ -185,7 +197,8 @@ fn send(spans: &Spans, way: Way, first_sender: u64, server: &server::Server) -> 
 }
 
 fn sender(shared: &Shared<'_>, number: u64) -> anyhow::Result<()> {
-    let mut connection = Connection::open(shared.address)?;
+    let server = &shared.servers[number as usize % shared.servers.len()];
+    let mut connection = Connection::open(server.address())?;
     let way = shared.way;
     let total = way.spans / way.connections;
     let every = way.pace.map(|pace| Duration::from_secs_f64((way.request_spans * way.connections) as f64 / pace));
