@@ -34,7 +34,7 @@ fn lines(batch: u64) -> Vec<String> {
 /// Sends a batch to one server after the other until one has taken it.
 fn send(servers: &[String], batch: u64) {
     let mut turn = batch as usize;
-    within(Duration::from_secs(60), "some server takes the batch", || {
+    within(Duration::from_mins(1), "some server takes the batch", || {
         turn += 1;
         let answer = post_events(&servers[turn % servers.len()], &lines(batch)).ok()?;
         let body = answer.json();
@@ -101,7 +101,7 @@ fn nodes_come_and_go() {
 fn disturb(place: &Scratch, servers: &mut Vec<Server>, sent: &AtomicU64) {
     let reached = |part: u64| {
         let wanted = SENDERS * BATCHES * part / 10;
-        within(Duration::from_secs(60), "batches are taken", || {
+        within(Duration::from_mins(1), "batches are taken", || {
             (sent.load(Ordering::Relaxed) >= wanted).then_some(())
         });
     };
@@ -119,7 +119,7 @@ fn disturb(place: &Scratch, servers: &mut Vec<Server>, sent: &AtomicU64) {
 /// Every shard is somebody's, and nobody else's.
 fn verify_shares(address: &str, nodes: usize) {
     let what = "the servers that are left share the work";
-    within(Duration::from_secs(60), what, || {
+    within(Duration::from_mins(1), what, || {
         let answer = get(address, "/api/nodes");
         let at_work: Vec<Value> =
             answer["nodes"].as_array()?.iter().filter(|node| node["at_work"] == true).cloned().collect();
@@ -154,7 +154,7 @@ fn verify_against_one(place: &Scratch, survivor: &str) {
         (one["evidence"]["count"].as_i64() == Some(all)).then(|| (one["kind"].clone(), one["fingerprint"].clone()))
     };
     let one = until("one server finds it", || found(&alone.address));
-    let many = within(Duration::from_secs(60), "the others find it, once", || found(survivor));
+    let many = within(Duration::from_mins(1), "the others find it, once", || found(survivor));
     assert_eq!(many, one);
     let address = place.address();
     let shown = run(["status", "--json", "--database", &address]).exits(0).json();

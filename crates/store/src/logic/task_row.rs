@@ -77,16 +77,19 @@ pub(super) fn read(connection: &Connection, trace_no: i64, task: &str) -> Result
     Ok(connection.prepare_cached(SELECT)?.query_row((trace_no, task), decode).optional()?)
 }
 
+/// Tasks by trace and name.
+pub(super) type Folds = HashMap<(i64, String), TaskFold>;
+
 /// Those of these tasks that are stored. None where asking one by one is as good.
 pub(super) fn read_all<'k>(
     connection: &Connection,
     tasks: impl Iterator<Item = &'k (i64, String)>,
-) -> Result<Option<HashMap<(i64, String), TaskFold>>, Fault> {
+) -> Result<Option<Folds>, Fault> {
     if !connection.is_remote() {
         return Ok(None);
     }
     let asked: Vec<&(i64, String)> = tasks.collect();
-    let mut found = HashMap::new();
+    let mut found = Folds::new();
     if asked.is_empty() {
         return Ok(Some(found));
     }

@@ -187,13 +187,12 @@ impl Session {
     /// Adds a row to those of an INSERT in SQLite's dialect that go together.
     pub(crate) fn append(&self, sql: &str, values: &[&dyn ToValue]) -> Result<(), Refusal> {
         let mut all = self.rows.borrow_mut();
-        let place = match all.iter().position(|rows| rows.is_for(sql)) {
-            Some(place) => place,
-            None => {
-                let kinds = self.prepare(sql)?.params().to_vec();
-                all.push(Rows::of(sql, kinds));
-                all.len() - 1
-            }
+        let place = if let Some(place) = all.iter().position(|rows| rows.is_for(sql)) {
+            place
+        } else {
+            let kinds = self.prepare(sql)?.params().to_vec();
+            all.push(Rows::of(sql, kinds));
+            all.len() - 1
         };
         all[place].add(values.iter().map(|value| Owned::of(*value)));
         let is_full = all[place].is_full();
