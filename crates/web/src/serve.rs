@@ -12,11 +12,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::http::Request;
 use axum::serve::Listener;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -29,7 +29,7 @@ use tower::ServiceExt;
 const MAX_CONNECTIONS: u32 = 2_000;
 /// A connection may be quiet for so long: longer than the pauses of exporters, and than those between the signs of life
 /// that listeners to changes are sent.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 /// How long a connection that was asked to end has for it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -99,8 +99,7 @@ async fn attend(
         let (router, working) = (router.clone(), Working::on(&signs));
         async move {
             let answer = router.oneshot(request).await;
-            drop(working);
-            answer
+            answer.map(|answer| answer.map(|body| Answer { body, _working: working }))
         }
     });
     let builder = Builder::new(TokioExecutor::new());
@@ -115,7 +114,8 @@ async fn attend(
                 return;
             }
             () = told(&mut stopped), if !stopping => {
-                stopping = true;
+                // One that says nothing, or does not say that it has heard, is not waited for.
+                (stopping, asked) = (true, true);
                 connection.as_mut().graceful_shutdown();
             }
             () = tokio::time::sleep(if asked { quiet.min(LAST_WORDS) } else { quiet }) => {
@@ -160,6 +160,32 @@ impl Life {
 
     fn sign(&self) {
         self.signs.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// What is answered: its request is being worked on until all of it was handed over.
+struct Answer {
+    body: Body,
+    _working: Working,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

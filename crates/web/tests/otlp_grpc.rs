@@ -86,6 +86,29 @@ async fn a_full_queue_and_a_closed_store_are_worth_a_retry() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_worth_a_retry_and_the_retry_is_taken() {
+    let server = Server::new();
+    let mut client = client(server.router.clone()).await;
+    assert!(client.export(request(1)).await.is_ok());
+    let taken = events(&server).await;
+    let before = server.store.storage().await.map(|storage| storage.file_bytes / 4_096).unwrap_or_default();
+    let bounded = server.store.bound_pages(u32::try_from(before).unwrap_or_default()).await;
+    assert_eq!(bounded, Ok(()));
+    for _ in 0..2 {
+        let status = client.export(request(3_000)).await.err().unwrap_or_else(|| tonic::Status::ok(""));
+        let pause = status.metadata().get("grpc-retry-pushback-ms").and_then(|value| value.to_str().ok());
+        assert_eq!((status.code(), pause), (Code::Unavailable, Some("10000")), "{status:?}");
+        assert!(status.message().contains("disk_full") && !status.details().is_empty(), "{status:?}");
+        assert_eq!(events(&server).await, taken, "nothing of it, and nothing that was there is lost");
+    }
+    // Without a restart, and over the same connection.
+    assert_eq!(server.store.bound_pages(u32::MAX).await, Ok(()));
+    let answer = client.export(request(3_000)).await.map(tonic::Response::into_inner);
+    assert_eq!(answer.map(|answer| answer.partial_success).ok(), Some(None));
+    assert_eq!(events(&server).await, Some(3_001));
+}
+
+#[tokio::test]
 async fn what_is_too_large_is_refused_for_good() {
     let otlp = OtlpPolicy { max_request_bytes: 20_000, ..OtlpPolicy::default() };
     let server = Server::with(Policy { otlp, ..Policy::default() });

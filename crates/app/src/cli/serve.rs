@@ -19,9 +19,10 @@ pub(crate) struct Args {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7878")]
     listen: String,
-    /// Another address that takes OpenTelemetry over gRPC, which --listen does too; `none` for none
-    #[arg(long, value_name = "HOST:PORT", env = "UPLIFT_OTLP_GRPC_LISTEN", default_value = "127.0.0.1:4317")]
-    otlp_grpc_listen: String,
+    /// Another address that takes OpenTelemetry over gRPC, which --listen does too; `none` for none [default: the setting
+    /// otlp.grpc_listen, 127.0.0.1:4317 unless changed]
+    #[arg(long, value_name = "HOST:PORT", env = "UPLIFT_OTLP_GRPC_LISTEN")]
+    otlp_grpc_listen: Option<String>,
     #[command(flatten)]
     settings: config::Args,
     #[arg(
@@ -46,9 +47,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let database = args.database.place()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(args.threads.into()).enable_all().build()?;
+    let grpc = args.otlp_grpc_listen.unwrap_or_else(|| settings.policy.otlp.grpc_listen.clone());
     let options = serve::Options {
         listen: args.listen,
-        otlp_grpc_listen: (args.otlp_grpc_listen != NOWHERE).then_some(args.otlp_grpc_listen),
+        otlp_grpc_listen: (grpc != NOWHERE).then_some(grpc),
         allowed_hosts: args.allowed_hosts,
     };
     runtime.block_on(serve::run(&database, &options, settings.policy))?;

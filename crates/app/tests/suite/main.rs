@@ -15,6 +15,7 @@ mod kill;
 mod kill_otlp;
 mod killing;
 mod look;
+mod migrate;
 mod nodes;
 mod otlp_clients;
 mod records;

@@ -69,9 +69,7 @@ impl Names {
 /// The names of the tools that a span offers, as a list in JSON; none if it says nothing of them.
 pub(super) fn offered(read: &Read<'_, '_>) -> Option<String> {
     let mut names = Names::default();
-    if let Some(text) =
-        read.value(Field::Offered).and_then(Value::said).filter(|text| text.len() <= MAX_BYTES)
-    {
+    if let Some(text) = read.value(Field::Offered).and_then(Value::said).filter(|text| text.len() <= MAX_BYTES) {
         let definitions: Vec<Definition> = serde_json::from_str(&text).unwrap_or_default();
         definitions.into_iter().filter_map(Definition::name).for_each(|name| names.put(&name));
     }

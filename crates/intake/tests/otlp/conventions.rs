@@ -148,7 +148,7 @@ fn traceloop() {
     }
 }
 
-/// Traceloop reports a graph and the run within it; LangChain's chains, and graphs within graphs, once.
+/// Traceloop reports a graph and the run within it; `LangChain`'s chains, and graphs within graphs, once.
 #[test]
 fn a_graph_and_its_run_are_one_agent() {
     let said = |kind: Option<&str>, provider: &str| {

@@ -18,6 +18,8 @@ pub struct OtlpPolicy {
     pub max_depth: usize,
     /// A trace that has been quiet for this long is settled without the spans that are missing from it, seconds.
     pub settle_seconds: u32,
+    /// Another address that takes telemetry over gRPC, host and port; `none` for none. The server's own takes it anyway.
+    pub grpc_listen: String,
 }
 
 impl Default for OtlpPolicy {
@@ -28,6 +30,7 @@ impl Default for OtlpPolicy {
             max_attributes: 1_024,
             max_depth: 16,
             settle_seconds: 10,
+            grpc_listen: "127.0.0.1:4317".to_owned(),
         }
     }
 }
@@ -42,7 +45,9 @@ impl OtlpPolicy {
         require((1..=100_000).contains(&attributes), "otlp.max_attributes", "from 1 to 100000", attributes)?;
         require((1..=64).contains(&self.max_depth), "otlp.max_depth", "from 1 to 64", self.max_depth)?;
         let settle = self.settle_seconds;
-        require((1..=3_600).contains(&settle), "otlp.settle_seconds", "from 1 to 3600", settle)
+        require((1..=3_600).contains(&settle), "otlp.settle_seconds", "from 1 to 3600", settle)?;
+        let listen = &self.grpc_listen;
+        require((1..=255).contains(&listen.len()), "otlp.grpc_listen", "an address or `none`", listen)
     }
 }
 

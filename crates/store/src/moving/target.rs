@@ -31,6 +31,8 @@ const MARKS: &str = "CREATE TABLE uplift_moving (
         rows     bigint NOT NULL,  -- that went over so far
         finished bigint NOT NULL   -- whether that is all
     );";
+/// The state of the source while the schema is made.
+const NONE: &str = "";
 /// How long to wait for an earlier run that was killed, until the server has noticed.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often to look meanwhile.
@@ -116,16 +118,13 @@ impl Target {
 
     /// Makes the schema and empties it, or finds out how far an earlier run came.
     pub(super) fn begin(&self, source: &Source, start_over: bool) -> StoreResult<Begun> {
-        let marked = self.side.ask_server("looking at the target", |session| Ok(is_marked(session)?))?;
-        self.make_schema(marked)?;
+        self.make_schema()?;
         let tables = shape::read(&self.side)?;
         let state = source.state(&tables)?;
-        if marked && !start_over {
-            let sql = "SELECT state FROM uplift_moving";
-            let noted: Option<String> = self.side.ask("looking at the target", |connection| {
-                Ok(connection.query_row(sql, (), |row| row.get(0)).optional()?)
-            })?;
-            if noted.as_ref() != Some(&state) {
+        // Nothing went over yet where it has no state of a source.
+        let noted = self.noted()?.filter(|noted| noted != NONE);
+        if let Some(noted) = noted.as_ref().filter(|_| !start_over) {
+            if *noted != state {
                 return Err(StoreError::invalid(format!(
                     "{} has a part of another database, or {} was written to since that was moved: begin again with \
                      --start-over, which forgets that part",
@@ -142,7 +141,7 @@ impl Target {
         self.within("emptying the target", |session| {
             // No server's writer gets past this; and when it does, the row it looks for is gone.
             session.batch("LOCK TABLE writer_turns IN ACCESS EXCLUSIVE MODE")?;
-            if !marked {
+            if noted.is_none() {
                 self.require_new(&tables)?;
             }
             let all = tables.iter().filter(|table| table.goes_over()).map(|table| table.name.as_str());
@@ -156,12 +155,27 @@ impl Target {
         Ok(Begun { tables, found: 0 })
     }
 
-    /// Makes the schema where there is none.
-    fn make_schema(&self, marked: bool) -> StoreResult<()> {
+    /// The state of the source that it was marked with; none where no move to it is under way.
+    fn noted(&self) -> StoreResult<Option<String>> {
+        if !self.side.ask_server("looking at the target", |session| Ok(is_marked(session)?))? {
+            return Ok(None);
+        }
+        let sql = "SELECT state FROM uplift_moving";
+        self.side.ask("looking at the target", |connection| {
+            Ok(connection.query_row(sql, (), |row| row.get(0)).optional()?)
+        })
+    }
+
+    /// Makes the schema where there is none, marked from the beginning: a schema that is not whole is ours to finish.
+    fn make_schema(&self) -> StoreResult<()> {
+        let marked = self.noted()?.is_some();
         self.side.ask_server("making the schema", |session| {
             let version = migrate::version(session, self.place())?;
             if !marked && version > 0 && version < LATEST_VERSION {
                 return Err(in_use(self.place(), "it is an Uplift database of an earlier version").into());
+            }
+            if !marked && version == 0 {
+                session.batch(&format!("{MARKS} INSERT INTO uplift_moving (one, state) VALUES (1, '{NONE}')"))?;
             }
             match migrate::run(session, self.place()) {
                 // Of a server, that is what a missing right comes as.

@@ -127,3 +127,21 @@ async fn what_escaped_notice_is_found_by_comparing() {
     assert!(SqlStore::connect(&target.address()).await.is_err());
     run(&path, &target, Plan::StartOver).unwrap();
 }
+
+#[tokio::test]
+async fn a_schema_that_was_not_whole_is_finished() {
+    let Some(target) = scratch::make().await else { return };
+    let (path, _folder) = full_file().await;
+    // As it is left by a move that was killed while it made the tables.
+    assert!(stop_after(0, &path, &target).is_none());
+    let undone = "TRUNCATE uplift_moving; INSERT INTO uplift_moving VALUES (1, '');
+        DELETE FROM schema_migrations WHERE version > 10; DROP TABLE nodes, writer_turns";
+    target.run(undone.to_owned()).await.unwrap();
+    assert!(SqlStore::connect(&target.address()).await.is_err());
+    run(&path, &target, Plan::Move).unwrap();
+    SqlStore::connect(&target.address()).await.unwrap().close().await;
+    // One of an earlier version that no move made is somebody's.
+    target.run("DELETE FROM schema_migrations WHERE version > 10".to_owned()).await.unwrap();
+    let said = refusal(&path, &target, Plan::Move);
+    assert!(said.contains("earlier version"), "{said}");
+}

@@ -10,6 +10,7 @@ use uplift_model::event::{Event, EventKind, Exposure, Outcome};
 use uplift_model::history::{HistoryEntry, HistoryOutcome, MetricValues};
 use uplift_model::improvement::ImprovementType;
 use uplift_model::opportunity::OpportunityKind;
+use uplift_model::policy::ImprovementConfig;
 use uplift_model::process::Lease;
 use uplift_model::span::{SpanLink, SpanRole};
 use uplift_model::trial::AssignmentUnit;
@@ -126,6 +127,39 @@ async fn live(store: &dyn Store) -> (EntityKey, i64) {
     (tried, trial)
 }
 
+/// What a store answers on single entities and trials.
+async fn answers_of_each(store: &dyn Store) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    let mut note = |what: &str, answer: &dyn Debug| all.push((what.to_owned(), format!("{answer:#?}")));
+    for entity in store.entities(EntityFilter::default(), whole()).await.unwrap().items {
+        let key = entity.key;
+        note("of", &key);
+        if let Some(id) = &entity.revision {
+            note("revision", &store.revision(uplift_model::revision::RevisionId::from_stored(id.clone())).await);
+        }
+        note("trail", &store.revision_trail(key, 10).await);
+        note("defaults", &store.defaults(key).await);
+        note("open marks", &store.open_marks(key).await);
+        note("errors", &store.error_history(key, group()).await);
+        for operation in ["task", "llm", "tool:search"] {
+            note(operation, &store.operation_history(key, operation.into(), rollup(-1), rollup(99)).await);
+        }
+        note("window", &store.entity_window(key, 7, 100).await);
+        note("reviews", &store.reviews(key, 10).await);
+        note("last change", &store.last_change(key).await);
+        note("status", &store.entity_status(key).await);
+        note("past", &store.past_units(key, AssignmentUnit::Task, START, hour(99), 100).await);
+    }
+    for trial in 1..=2 {
+        note("trial", &store.trial(trial).await);
+        note("state", &store.trial_state(trial).await);
+        note("looks", &store.looks(trial).await);
+        note("units", &store.changed_units(trial, 0, 100).await);
+        note("history of", &store.history_of(trial).await);
+    }
+    all
+}
+
 /// What a store answers to everything that can be asked.
 async fn answers(store: &dyn Store) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = Vec::new();
@@ -174,32 +208,7 @@ async fn answers(store: &dyn Store) -> Vec<(String, String)> {
     ];
     let storage = store.storage().await.unwrap();
     note("storage", &(storage.events_since, storage.tasks_since, storage.events_deleted, storage.last_deleted_at));
-    for entity in store.entities(EntityFilter::default(), whole()).await.unwrap().items {
-        let key = entity.key;
-        note("of", &key);
-        if let Some(id) = &entity.revision {
-            note("revision", &store.revision(uplift_model::revision::RevisionId::from_stored(id.clone())).await);
-        }
-        note("trail", &store.revision_trail(key, 10).await);
-        note("defaults", &store.defaults(key).await);
-        note("open marks", &store.open_marks(key).await);
-        note("errors", &store.error_history(key, group()).await);
-        for operation in ["task", "llm", "tool:search"] {
-            note(operation, &store.operation_history(key, operation.into(), rollup(-1), rollup(99)).await);
-        }
-        note("window", &store.entity_window(key, 7, 100).await);
-        note("reviews", &store.reviews(key, 10).await);
-        note("last change", &store.last_change(key).await);
-        note("status", &store.entity_status(key).await);
-        note("past", &store.past_units(key, AssignmentUnit::Task, START, hour(99), 100).await);
-    }
-    for trial in 1..=2 {
-        note("trial", &store.trial(trial).await);
-        note("state", &store.trial_state(trial).await);
-        note("looks", &store.looks(trial).await);
-        note("units", &store.changed_units(trial, 0, 100).await);
-        note("history of", &store.history_of(trial).await);
-    }
+    all.extend(answers_of_each(store).await);
     all
 }
 
@@ -248,8 +257,10 @@ async fn go_on(store: &dyn Store, trial: i64) -> Vec<String> {
     came.push(format!("{:?}", store.commit_step(under).await.unwrap()));
     let claim = Write::ClaimLease { name: "ImprovementProcess/1".into(), holder: "other".into(), ttl_us: 1 };
     step(store, vec![claim]).await.unwrap_err();
-    let declared =
-        Write::DeclareEntity { name: name("default", EntityType::Agent, "new"), config: Default::default() };
+    let declared = Write::DeclareEntity {
+        name: name("default", EntityType::Agent, "new"),
+        config: ImprovementConfig::default(),
+    };
     came.push(format!("{:?}", step(store, vec![declared]).await));
     let (_, next) = on_trial(store, "next", AssignmentUnit::Task).await;
     came.push(format!("{next} {:?}", store.outbox(10).await));

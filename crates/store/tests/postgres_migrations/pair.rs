@@ -3,12 +3,19 @@
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use tokio::runtime::Runtime;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{Client, NoTls};
 use uplift_store::suite::scratch::{self, Scratch};
 use uplift_store::{postgres, sqlite};
 
 use crate::data::ROWS;
+
+/// What a session may be set to shows nowhere; and nobody waits for the disk.
+const SESSION: &str = "SET TimeZone = 'Asia/Kolkata'; SET DateStyle = 'SQL, DMY'; SET IntervalStyle = 'iso_8601';
+    SET extra_float_digits = 0; SET synchronous_commit = off";
+
+/// A row in words: each value with its kind.
+pub(crate) type Row = Vec<String>;
 
 /// A database of each engine. The order of the fields is the order in which they go.
 pub(crate) struct Pair {
@@ -26,6 +33,7 @@ impl Pair {
         let scratch = runtime.block_on(scratch::make())?;
         let (client, connection) = runtime.block_on(tokio_postgres::connect(&scratch.address(), NoTls)).unwrap();
         runtime.spawn(connection);
+        runtime.block_on(client.batch_execute(SESSION)).unwrap();
         let sqlite = Connection::open_in_memory().unwrap();
         sqlite.execute_batch("PRAGMA foreign_keys = ON").unwrap();
         Some(Self { sqlite, client, runtime, _scratch: scratch, version: 0 })
@@ -63,6 +71,7 @@ impl Pair {
         self.on_server(sql).unwrap_or_else(|error| panic!("PostgreSQL: {error}: {sql}"));
     }
 
+    /// Runs statements on PostgreSQL; what it refuses, it says in words, with the code of the error.
     pub(crate) fn on_server(&self, sql: &str) -> Result<(), String> {
         let sql = sql.replace("printf('%064d', 7)", "lpad('7', 64, '0')");
         let sql = sql.replace(", x'", ", '\\x").replace("(x'", "('\\x");
@@ -79,63 +88,41 @@ impl Pair {
         statement.query_map([kind], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 
-    /// What a query gives, in words: the names of the columns, and the rows in an order of their own.
-    pub(crate) fn rows(&self, sql: &str) -> [(Vec<String>, Vec<Vec<String>>); 2] {
+    /// What a query gives, in words, with the names of its columns: SQLite, PostgreSQL. Rows are in an order of their own.
+    pub(crate) fn rows(&self, sql: &str) -> [(Vec<String>, Vec<Row>); 2] {
         let (columns, mut there) = self.rows_of_server(sql);
-        let json: Vec<bool> = columns.iter().map(|(_, kind)| *kind == Type::JSON).collect();
-        let mut statement = self.sqlite.prepare(sql).unwrap();
-        let names = statement.column_names().into_iter().map(str::to_owned).collect();
-        let spell = |row: &rusqlite::Row<'_>| -> rusqlite::Result<Vec<String>> {
-            json.iter().enumerate().map(|(at, json)| Ok(in_words(row.get_ref(at)?, *json))).collect()
-        };
-        let mut here: Vec<_> = statement.query_map([], spell).unwrap().collect::<Result<_, _>>().unwrap();
+        let is_json = |at: usize| columns.get(at).is_some_and(|(_, kind)| *kind == Type::JSON);
+        let (names, mut here) = self.rows_of_sqlite(sql, is_json);
         here.sort_unstable();
         there.sort_unstable();
         [(names, here), (columns.into_iter().map(|(name, _)| name).collect(), there)]
     }
 
-    /// What a query of SQLite's gives, in words.
-    pub(crate) fn rows_of_sqlite(&self, sql: &str) -> Vec<Vec<String>> {
+    /// What SQLite says to a query, in words; `is_json` tells of a column, by its place, that it is read as JSON.
+    pub(crate) fn rows_of_sqlite(&self, sql: &str, is_json: impl Fn(usize) -> bool) -> (Vec<String>, Vec<Row>) {
         let mut statement = self.sqlite.prepare(sql).unwrap();
-        let columns = statement.column_count();
-        let spell = |row: &rusqlite::Row<'_>| -> rusqlite::Result<Vec<String>> {
-            (0..columns).map(|at| Ok(in_words(row.get_ref(at)?, false))).collect()
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let spell = |row: &rusqlite::Row<'_>| -> rusqlite::Result<Row> {
+            (0..names.len()).map(|at| Ok(in_words(row.get_ref(at)?, is_json(at)))).collect()
         };
-        statement.query_map([], spell).unwrap().collect::<Result<_, _>>().unwrap()
+        let rows = statement.query_map([], spell).unwrap().collect::<Result<_, _>>().unwrap();
+        (names, rows)
     }
 
-    /// The number that a query of PostgreSQL's gives.
-    pub(crate) fn on_server_number(&self, sql: &str) -> Option<i64> {
-        let row = self.runtime.block_on(self.client.query_one(sql, &[])).unwrap();
-        if row.columns()[0].type_() == &Type::INT4 { row.get::<_, Option<i32>>(0).map(i64::from) } else { row.get(0) }
-    }
-
-    /// What a query of PostgreSQL's gives, in words, with the columns' names and types.
-    pub(crate) fn rows_of_server(&self, sql: &str) -> (Vec<(String, Type)>, Vec<Vec<String>>) {
+    /// What PostgreSQL says to a query, in words. All of its columns are of the types that cross the driver.
+    pub(crate) fn rows_of_server(&self, sql: &str) -> (Vec<(String, Type)>, Vec<Row>) {
         let statement = self.runtime.block_on(self.client.prepare(sql)).unwrap();
-        let columns: Vec<_> =
-            statement.columns().iter().map(|column| (column.name().to_owned(), column.type_().clone())).collect();
-        let cell = |row: &tokio_postgres::Row, at: usize, kind: &Type| match *kind {
-            Type::INT8 => row.get::<_, Option<i64>>(at).map(|value| in_words(ValueRef::Integer(value), false)),
-            Type::FLOAT8 => row.get::<_, Option<f64>>(at).map(|value| in_words(ValueRef::Real(value), false)),
-            Type::TEXT => row.get::<_, Option<&str>>(at).map(|text| in_words(ValueRef::Text(text.as_bytes()), false)),
-            Type::BYTEA => row.get::<_, Option<&[u8]>>(at).map(|bytes| in_words(ValueRef::Blob(bytes), false)),
-            Type::JSON => {
-                row.get::<_, Option<AsText>>(at).map(|text| in_words(ValueRef::Text(text.0.as_bytes()), true))
-            }
-            _ => panic!("{sql}: {} is a {kind}", columns[at].0),
-        };
-        let found = self.runtime.block_on(self.client.query(&statement, &[])).unwrap();
-        let spell = |row| {
-            let cells = columns.iter().enumerate().map(|(at, (_, kind))| cell(row, at, kind));
-            cells.map(|cell| cell.unwrap_or_else(|| "nothing".to_owned())).collect()
-        };
-        let rows = found.iter().map(spell).collect();
-        // A column that no row has shown is looked at, too.
+        let column = |column: &tokio_postgres::Column| (column.name().to_owned(), column.type_().clone());
+        let columns: Vec<_> = statement.columns().iter().map(column).collect();
         for (name, kind) in &columns {
             let known = [Type::INT8, Type::FLOAT8, Type::TEXT, Type::BYTEA, Type::JSON].contains(kind);
             assert!(known, "{sql}: {name} is a {kind}");
         }
+        let found = self.runtime.block_on(self.client.query(&statement, &[])).unwrap();
+        let spell = |row: &tokio_postgres::Row| -> Row {
+            columns.iter().enumerate().map(|(at, (_, kind))| cell(row, at, kind)).collect()
+        };
+        let rows = found.iter().map(spell).collect();
         (columns, rows)
     }
 
@@ -165,7 +152,7 @@ impl Pair {
     pub(crate) fn compare_query(&self, sql: &str, when: &str) {
         let [(columns, here), (of_server, there)] = self.rows(sql);
         assert_eq!(columns, of_server, "{when}: columns of {sql}");
-        let only = |these: &[Vec<String>], others: &[Vec<String>]| -> Vec<Vec<String>> {
+        let only = |these: &[Row], others: &[Row]| -> Vec<Row> {
             these.iter().filter(|row| !others.contains(row)).cloned().collect()
         };
         let (missing, extra) = (only(&here, &there), only(&there, &here));
@@ -173,16 +160,27 @@ impl Pair {
     }
 }
 
-/// JSON as it is stored.
-struct AsText<'a>(&'a str);
+/// A value of PostgreSQL's in words.
+fn cell(row: &tokio_postgres::Row, at: usize, kind: &Type) -> String {
+    let value = match *kind {
+        Type::INT8 => row.get::<_, Option<i64>>(at).map_or(ValueRef::Null, ValueRef::Integer),
+        Type::FLOAT8 => row.get::<_, Option<f64>>(at).map_or(ValueRef::Null, ValueRef::Real),
+        Type::BYTEA => row.get::<_, Option<&[u8]>>(at).map_or(ValueRef::Null, ValueRef::Blob),
+        _ => row.get::<_, Option<Text<'_>>>(at).map_or(ValueRef::Null, |text| ValueRef::Text(text.0)),
+    };
+    in_words(value, *kind == Type::JSON)
+}
 
-impl<'a> tokio_postgres::types::FromSql<'a> for AsText<'a> {
+/// A text, or JSON as it was stored.
+struct Text<'a>(&'a [u8]);
+
+impl<'a> FromSql<'a> for Text<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Self(std::str::from_utf8(raw)?))
+        Ok(Self(raw))
     }
 
     fn accepts(kind: &Type) -> bool {
-        *kind == Type::JSON
+        [Type::TEXT, Type::JSON].contains(kind)
     }
 }
 

@@ -11,8 +11,8 @@ const TABLES: &[&str] = &["rollup_errors", "rollup_ops", "rolling_review_counter
 fn statement(dice: &mut Dice) -> String {
     let (entity, hour) = (1 + dice.below(2), 1_000 + dice.below(260));
     let fingerprint = ["f", "g"][dice.below(2)];
-    let (n, ln) = (dice.below(5), 4_000_000 + dice.below(2_000_000));
-    match dice.below(16) {
+    let (n, ln) = (dice.below(5), 4_000_000 + dice.below(2_000_000) as i64);
+    match dice.below(20) {
         0..4 => format!(
             "INSERT INTO rollup_errors AS r VALUES ('agent', {entity}, '{fingerprint}', {hour}, {n})
              ON CONFLICT (entity_type, entity_id, fingerprint, hour) DO UPDATE SET n = r.n + excluded.n"
@@ -46,12 +46,20 @@ fn statement(dice: &mut Dice) -> String {
             ["1", "405465", "100000"][dice.below(3)],
             ["0", "2592000000000"][dice.below(2)],
         ),
+        15 => format!(
+            "UPDATE rollup_ops SET sum_ln = sum_ln + {} WHERE entity_id = {entity} AND hour = (SELECT max(hour)
+                FROM rollup_ops WHERE entity_id = {entity} AND hour <= {hour})",
+            ln - 5_000_000
+        ),
         _ => counter(dice, entity),
     }
 }
 
 /// A change of the counter of reviews.
 fn counter(dice: &mut Dice, entity: usize) -> String {
+    if dice.below(4) == 0 {
+        return format!("DELETE FROM rolling_review_counters WHERE entity_id = {entity}");
+    }
     if dice.below(3) == 0 {
         return format!(
             "UPDATE rolling_review_counters SET due = NULL, tasks_since_review = {}, period_start_at = last_event_at,

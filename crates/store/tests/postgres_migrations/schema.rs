@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::pair::Pair;
+use crate::pair::{Pair, Row};
 
 /// Columns that are JSON to PostgreSQL: statements look into them. All other JSON is text with a check.
 const JSON: &[(&str, &str)] = &[("entities", "improvement_config"), ("trials", "trial")];
@@ -70,8 +70,8 @@ fn both_schemas_consist_of_the_same() {
         ("indexes", INDEXES_HERE, INDEXES_THERE),
         ("references", REFERENCES_HERE, REFERENCES_THERE),
     ] {
-        let here: BTreeSet<Vec<String>> = pair.rows_of_sqlite(here).into_iter().map(as_json).collect();
-        let there: BTreeSet<Vec<String>> = pair.rows_of_server(there).1.into_iter().collect();
+        let here: BTreeSet<Row> = pair.rows_of_sqlite(here, |_| false).1.into_iter().map(as_json).collect();
+        let there: BTreeSet<Row> = pair.rows_of_server(there).1.into_iter().collect();
         assert!(here.len() > 10, "{what}: {here:?}");
         let missing: Vec<_> = here.difference(&there).collect();
         let extra: Vec<_> = there.difference(&here).collect();
@@ -82,12 +82,21 @@ fn both_schemas_consist_of_the_same() {
     }
 }
 
+#[test]
+fn columns_of_views_are_in_the_same_order() {
+    let Some(pair) = Pair::current() else { return };
+    for name in [pair.named("view"), pair.named("table")].concat() {
+        let [(here, _), (there, _)] = pair.rows(&format!("SELECT * FROM {name} WHERE 1 = 0"));
+        assert_eq!(here, there, "{name}");
+    }
+}
+
 /// The columns that are JSON on the other side.
-fn as_json(mut row: Vec<String>) -> Vec<String> {
+fn as_json(mut row: Row) -> Row {
     let is_json =
         |(table, column): &(&str, &str)| row[0] == format!("text {table}") && row[2] == format!("text {column}");
     if row.len() == 7 && JSON.iter().any(is_json) {
-        row[3] = "text json".to_owned();
+        "text json".clone_into(&mut row[3]);
     }
     row
 }

@@ -166,8 +166,11 @@ fn whole(raw: &RawValue) -> Value<'_> {
     let text = raw.get().trim_matches('"').trim();
     match text.parse() {
         Ok(number) => Value::Int(number),
-        Err(_) if text.parse::<u64>().is_ok() => Value::Json(Cow::Borrowed(text)),
-        Err(_) => text.parse::<f64>().map_or(Value::Empty, Value::Real),
+        // Written anew: JSON knows neither zeros nor a plus before a number.
+        Err(_) => match text.parse::<u64>() {
+            Ok(number) => Value::Json(Cow::Owned(number.to_string())),
+            Err(_) => text.parse::<f64>().map_or(Value::Empty, Value::Real),
+        },
     }
 }
 
