@@ -48,6 +48,10 @@ CREATE INDEX optimization_opportunities_dismissed
 CREATE INDEX optimization_opportunities_unconfirmed
     ON optimization_opportunities (id) WHERE confirmed = 0 AND status = 'pending';
 
+-- The rules below run after the statement that changes rollups, when all of its rows are there. They are made for
+-- statements of one row, as the engine writes them: of several for one group of errors or one operation, a crossing may
+-- go unmarked, and an hour may be counted twice in the windows of a later one.
+
 -- The same error, more than error_threshold times in 24 hours. Looks at every 24-hour window that holds the changed
 -- hour and ends in an hour with such an error, so late events count; fires on crossing only: before this change no
 -- such window was over the threshold by more than the change itself.

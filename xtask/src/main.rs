@@ -5,12 +5,14 @@
 //! - [`tidy`]: what the house rules say and a compiler does not check.
 //! - [`test`]: prepares what the tests need, then runs them.
 //! - [`ci`]: every check in order, with its duration.
+//! - [`postgres`]: a throw-away PostgreSQL for the tests and for trying things out.
 //! - [`bench`]: measurements by name.
 //! - [`process`], [`root`]: running programs, finding the workspace.
 #![forbid(unsafe_code)]
 
 mod bench;
 mod ci;
+mod postgres;
 mod process;
 mod root;
 mod test;
@@ -54,6 +56,13 @@ const COMMANDS: &[Command] = &[
         about: "format, clippy, tidy, deny and test, stopping at the first failure",
         help: ci::HELP,
         run: ci::run,
+    },
+    Command {
+        name: "postgres",
+        usage: "postgres",
+        about: "run a throw-away PostgreSQL until Ctrl-C",
+        help: postgres::HELP,
+        run: postgres::run,
     },
     Command {
         name: "bench",

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Status, process};
+use crate::{Status, postgres, process};
 
 /// One measurement.
 struct Bench {
@@ -12,13 +12,31 @@ struct Bench {
     about: &'static str,
     /// The binary's hidden subcommand that does the work.
     subcommand: &'static str,
+    /// Whether it needs a PostgreSQL server.
+    postgres: bool,
 }
 
 const BENCHES: &[Bench] = &[
-    Bench { name: "intake", about: "events a second from request to disk", subcommand: "bench-intake" },
-    Bench { name: "decide", about: "looks at trials a second", subcommand: "bench-decide" },
-    Bench { name: "resolve", about: "configurations resolved a second", subcommand: "bench-resolve" },
-    Bench { name: "engine", about: "ticks of the whole loop a second", subcommand: "bench-engine" },
+    Bench {
+        name: "intake",
+        about: "events a second from request to disk",
+        subcommand: "bench-intake",
+        postgres: false,
+    },
+    Bench { name: "decide", about: "looks at trials a second", subcommand: "bench-decide", postgres: false },
+    Bench {
+        name: "resolve",
+        about: "configurations resolved a second",
+        subcommand: "bench-resolve",
+        postgres: false,
+    },
+    Bench {
+        name: "nodes",
+        about: "servers that share a PostgreSQL database",
+        subcommand: "bench-nodes",
+        postgres: true,
+    },
+    Bench { name: "engine", about: "ticks of the whole loop a second", subcommand: "bench-engine", postgres: false },
 ];
 
 pub(crate) const HELP: &str = "\
@@ -28,6 +46,7 @@ the name are handed on. Without a name, lists what there is.
   intake    events a second from request to disk
   decide    looks at trials a second
   resolve   configurations resolved a second
+  nodes     servers that share a PostgreSQL database, one and two of them
   engine    ticks of the whole loop a second";
 
 pub(crate) fn run(root: &Path, args: &[String]) -> anyhow::Result<Status> {
@@ -44,6 +63,14 @@ pub(crate) fn run(root: &Path, args: &[String]) -> anyhow::Result<Status> {
     }
     let mut command = Command::new(binary(root));
     command.current_dir(root).arg(bench.subcommand).args(forwarded(&args[1..]));
+    // Ends with this function.
+    let _server = if bench.postgres && std::env::var_os(postgres::VARIABLE).is_none() {
+        let server = postgres::Server::start(root)?;
+        command.env(postgres::VARIABLE, server.address());
+        Some(server)
+    } else {
+        None
+    };
     Ok(if process::succeeds(&mut command)? { Status::Passed } else { Status::Failed })
 }
 

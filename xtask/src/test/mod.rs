@@ -18,25 +18,28 @@ Arguments after `--` go to the test runner, for instance a filter:
 With such arguments documentation tests are left out.
 
 UPLIFT_DATA names the folder with real records (default: ../shared/data from the workspace's root). Without
-it, the tests that need them say so and pass.";
+it, the tests that need them say so and pass.
+
+UPLIFT_TEST_POSTGRES names the PostgreSQL server that tests make schemas in. Where it is not set, a throw-away one is
+started and stopped afterwards: see `cargo xtask help postgres`.";
 
 pub(crate) fn run(root: &Path, args: &[String]) -> anyhow::Result<Status> {
     let Some(forwarded) = forwarded(args) else {
         eprintln!("xtask: arguments for the test runner go after `--`: cargo xtask test -- {}", args.join(" "));
         return Ok(Status::Misused);
     };
-    let environment = needs::prepare(root)?;
+    let ready = needs::prepare(root)?;
     let nextest = process::has_subcommand(root, "nextest");
     // First, so that the runner's summary is the last thing on the screen. `cargo test` runs them by itself.
     if nextest && forwarded.is_empty() && doc::any(&root.join("crates"))? {
         let mut command = process::cargo(root);
-        command.args(["test", "--doc", "--workspace"]).envs(environment.clone());
+        command.args(["test", "--doc", "--workspace"]).envs(ready.variables.clone());
         if !process::succeeds(&mut command)? {
             return Ok(Status::Failed);
         }
     }
     let mut command = process::cargo(root);
-    command.args(runner(nextest)).args(scope(forwarded)).args(forwarded).envs(environment);
+    command.args(runner(nextest)).args(scope(forwarded)).args(forwarded).envs(ready.variables.clone());
     Ok(if process::succeeds(&mut command)? { Status::Passed } else { Status::Failed })
 }
 

@@ -1,12 +1,13 @@
 //! What tests need from outside cargo: one function each, which prepares it, says in a line what it found,
 //! and hands the tests an environment variable that leads to it.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context;
 
-use crate::process;
+use crate::{postgres, process};
 
 /// What a need came to.
 #[derive(Debug)]
@@ -14,25 +15,39 @@ struct Prepared {
     /// One line for the reader.
     says: String,
     /// For the tests' environment.
-    variable: Option<(&'static str, PathBuf)>,
+    variable: Option<Variable>,
+    /// What has to run as long as the tests do.
+    server: Option<postgres::Server>,
 }
 
+/// A variable of the tests' environment.
+type Variable = (&'static str, OsString);
+
 /// In the order in which they are prepared.
-const NEEDS: &[fn(&Path) -> anyhow::Result<Prepared>] = &[real_records, python_clients];
+const NEEDS: &[fn(&Path) -> anyhow::Result<Prepared>] = &[real_records, python_clients, postgresql];
 
 /// What of Python the tests use, and where it is installed: beside what is built, so that nothing else is touched.
 const REQUIREMENTS: &str = "crates/app/tests/python/requirements.txt";
 const PYTHON_FOLDER: &str = "target/python-clients";
 
-/// Prepares everything and returns the variables the tests run with.
-pub(super) fn prepare(root: &Path) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
-    let mut variables = Vec::new();
+/// All of it. What was started for the tests ends with this value.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// The variables the tests run with.
+    pub(super) variables: Vec<Variable>,
+    servers: Vec<postgres::Server>,
+}
+
+/// Prepares everything.
+pub(super) fn prepare(root: &Path) -> anyhow::Result<Ready> {
+    let mut ready = Ready { variables: Vec::new(), servers: Vec::new() };
     for need in NEEDS {
         let prepared = need(root)?;
         eprintln!("{}", prepared.says);
-        variables.extend(prepared.variable);
+        ready.variables.extend(prepared.variable);
+        ready.servers.extend(prepared.server);
     }
-    Ok(variables)
+    Ok(ready)
 }
 
 fn real_records(root: &Path) -> anyhow::Result<Prepared> {
@@ -48,11 +63,13 @@ fn records_in(folder: &Path) -> Prepared {
     match folder.join("META.json").is_file().then(|| folder.canonicalize()) {
         Some(Ok(folder)) => Prepared {
             says: format!("real records: tests that use them run, from {}", folder.display()),
-            variable: Some(("UPLIFT_DATA", folder)),
+            variable: Some(("UPLIFT_DATA", folder.into())),
+            server: None,
         },
         _ => Prepared {
             says: format!("real records: tests that use them are skipped, no META.json in {}", folder.display()),
             variable: None,
+            server: None,
         },
     }
 }
@@ -74,7 +91,22 @@ fn python_clients(root: &Path) -> anyhow::Result<Prepared> {
     }
     Ok(Prepared {
         says: format!("stock OpenTelemetry clients: in {}", folder.display()),
-        variable: Some(("UPLIFT_TEST_PYTHON", python)),
+        variable: Some(("UPLIFT_TEST_PYTHON", python.into())),
+        server: None,
+    })
+}
+
+/// A PostgreSQL server: the one that is named already, else one of our own.
+fn postgresql(root: &Path) -> anyhow::Result<Prepared> {
+    if std::env::var_os(postgres::VARIABLE).is_some_and(|named| !named.is_empty()) {
+        let says = format!("PostgreSQL: the server that {} names", postgres::VARIABLE);
+        return Ok(Prepared { says, variable: None, server: None });
+    }
+    let server = postgres::Server::start(root)?;
+    Ok(Prepared {
+        says: server.says(),
+        variable: Some((postgres::VARIABLE, server.address().into())),
+        server: Some(server),
     })
 }
 
@@ -92,6 +124,6 @@ mod tests {
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(without.variable.is_none() && without.says.contains("skipped"), "{without:?}");
         let (name, path) = with.variable.unwrap();
-        assert!(name == "UPLIFT_DATA" && path.is_absolute());
+        assert!(name == "UPLIFT_DATA" && Path::new(&path).is_absolute());
     }
 }
