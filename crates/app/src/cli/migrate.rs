@@ -25,6 +25,7 @@ const SHOWN: u64 = 1;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(crate) struct Args {
     /// The database to move: a file, which no server has open and which stays as it is
     #[arg(value_name = "PATH")]
@@ -178,7 +179,8 @@ fn in_words(moved: &Moved, to: &Place, plan: Plan, taken: Duration, style: Style
                 found => format!(" ({} of them by an earlier run)", count(found as i64)),
             };
             put!(&mut text, "\nmoved {all}{earlier} in {tables}, and compared both sides, in {took}\n");
-            put!(&mut text, "from now on: uplift serve --database {}\n", clean(&to.to_string()));
+            let to = clean(&to.to_string());
+            put!(&mut text, "it is in {to} now: start servers with that address; the file is as it was\n");
         }
     }
     if moved.replaced > 0 {
@@ -212,7 +214,7 @@ mod tests {
         for part in [
             "event_rows  1,234,567  abababababababab",
             "moved 1,234,567 rows (234,567 of them by an earlier run) in 2 tables, and compared both sides, in 12.3 s",
-            "--database postgres://ada@db/fleet",
+            "it is in postgres://ada@db",
             "in 1 text, characters",
             "left where they are: _other",
         ] {

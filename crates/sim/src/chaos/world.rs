@@ -113,6 +113,12 @@ impl World {
         }
     }
 
+    /// The engine of a server that does nothing but what it is asked for.
+    pub(super) fn another_engine(&self) -> Engine {
+        let store = FaultyStore::new(Arc::clone(&self.inner), Arc::clone(&self.ledger));
+        Engine::new(Arc::new(store), self.policy.clone(), self.clock.clone())
+    }
+
     /// A process's own way to the database.
     async fn way(&self) -> StoreResult<Arc<SqlStore>> {
         match &self.server {
@@ -139,8 +145,7 @@ impl World {
     /// # Errors
     /// When the store says no.
     pub async fn declare(&mut self, name: &str, success: f64, pace_us: i64) -> StoreResult<EntityKey> {
-        let node = FaultyStore::new(Arc::clone(&self.inner), Arc::clone(&self.ledger));
-        let engine = Engine::new(Arc::new(node), self.policy.clone(), self.clock.clone());
+        let engine = self.another_engine();
         let entity = EntityName {
             environment: DEFAULT_ENVIRONMENT.to_owned(),
             entity_type: EntityType::Agent,

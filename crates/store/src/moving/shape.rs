@@ -259,7 +259,7 @@ mod tests {
         for (own, theirs, want) in [
             (own(&[0]), theirs(&[a.clone(), b.clone()]), None),
             (own(&[]), theirs(&[a.clone(), b.clone()]), Some("no primary key")),
-            (own(&[0]), theirs(&[a.clone()]), Some("the target has no column b")),
+            (own(&[0]), theirs(std::slice::from_ref(&a)), Some("the target has no column b")),
             (own(&[0]), theirs(&[a.clone(), b, ("c", Type::INT8)]), Some("the source has no column c")),
             (own(&[0]), theirs(&[a, ("b", Type::JSONB)]), Some("jsonb")),
         ] {

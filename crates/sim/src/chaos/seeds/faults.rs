@@ -2,7 +2,6 @@
 
 use serde_json::json;
 use uplift_model::entity::EntityState;
-use uplift_runner::Engine;
 use uplift_store::{StoreResult, Write};
 
 use super::Course;
@@ -48,7 +47,7 @@ impl Course {
         }
         if self.dice.chance(0.08) {
             let (commits, kind) = (self.dice.between(0, 6), self.dice.between(0, 3));
-            if let Some(interloper) = self.interloper(node, kind) {
+            if let Some(interloper) = self.interloper(kind) {
                 store.interlope(commits, interloper);
                 self.world
                     .note(|| format!("somebody will interfere at commit {commits} of process {}: {kind}", node + 1));
@@ -56,9 +55,9 @@ impl Course {
         }
     }
 
-    /// Somebody acts between the moment a step was worked out and the moment it is written.
-    fn interloper(&mut self, node: usize, kind: u64) -> Option<Interloper> {
-        let engine: Engine = self.world.nodes[node].engine.clone();
+    /// Somebody acts, at another server, between the moment a step was worked out and the moment it is written.
+    fn interloper(&mut self, kind: u64) -> Option<Interloper> {
+        let engine = self.world.another_engine();
         let which = self.dice.between(0, self.world.agents.len() as u64 - 1) as usize;
         let entity = self.world.agents[which].key;
         self.serial += 1;
