@@ -5,53 +5,85 @@ use std::collections::{HashMap, HashSet};
 
 use super::dictionary::{Dictionary, TraceHash, trace_hash};
 use super::fault::{Fault, corrupt};
-use crate::sql::Connection;
+use crate::sql::{Connection, Row};
 use crate::writes::IntakeBatch;
 
 /// Identities of events that were looked up: those that are taken, with their digests.
 pub(super) type Taken = HashMap<(i64, String), i64>;
 
-/// Looks up the traces of a batch, and numbers for those that are new.
+/// Looks up the traces of a batch, numbers for those that are new, and where its tasks are at home.
 pub(super) fn traces(connection: &Connection, dictionary: &mut Dictionary, batch: &IntakeBatch) -> Result<(), Fault> {
     if !connection.is_remote() || batch.events.is_empty() {
         return Ok(());
     }
-    let mut asked: HashSet<TraceHash> = HashSet::new();
+    let (mut keys, mut tasks) = (HashSet::new(), HashSet::new());
     for prepared in &batch.events {
         let event = &prepared.event;
-        let hash = trace_hash(event.environment.as_str(), &event.trace_key());
-        if !dictionary.knows_trace(&hash) {
-            asked.insert(hash);
-        }
+        keys.insert(trace_hash(&event.environment, &event.trace_key()));
+        // Events that know only the task may have come before, as a trace of that name, or come now.
+        tasks.extend(event.task_id.as_ref().map(|task| trace_hash(&event.environment, task)));
     }
+    let mut unknown: HashSet<TraceHash> = keys.union(&tasks).copied().collect();
+    unknown.retain(|hash| !dictionary.knows_trace(hash));
+    let sql = "SELECT t.trace_hash, t.trace_no FROM json_array_elements_text(CAST(?1 AS json)) AS h (hash)
+         JOIN traces AS t ON t.trace_hash = decode(h.hash, 'hex')";
+    by_hash(connection, sql, &unknown.clone(), |hash, row| {
+        unknown.remove(&hash);
+        dictionary.put_trace(hash, row.get(1)?);
+        Ok(())
+    })?;
+    let numbers = numbers(connection, unknown.iter().filter(|hash| keys.contains(*hash)).count())?;
+    dictionary.expect_traces(unknown, numbers);
+    tasks.retain(|hash| !dictionary.knows_home(hash));
+    if !tasks.is_empty() && dictionary.has_links(connection)? {
+        let sql = "SELECT l.task_hash, l.trace_no, l.task FROM json_array_elements_text(CAST(?1 AS json)) AS h (hash)
+             JOIN task_links AS l ON l.task_hash = decode(h.hash, 'hex')";
+        by_hash(connection, sql, &tasks.clone(), |hash, row| {
+            tasks.remove(&hash);
+            dictionary.put_home(hash, Some((row.get(1)?, row.get(2)?)));
+            Ok(())
+        })?;
+    }
+    for hash in tasks {
+        dictionary.put_home(hash, None);
+    }
+    Ok(())
+}
+
+/// Visits what a query finds for these hashes, the first column of which is the hash.
+fn by_hash(
+    connection: &Connection,
+    sql: &str,
+    asked: &HashSet<TraceHash>,
+    mut visit: impl FnMut(TraceHash, &Row<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     if asked.is_empty() {
         return Ok(());
     }
     let texts: Vec<String> = asked.iter().map(hex).collect();
-    let list = serde_json::to_string(&texts).map_err(|error| corrupt("hashes of traces", error))?;
-    let mut statement = connection.prepare_cached(
-        "SELECT t.trace_hash, t.trace_no FROM json_array_elements_text(CAST(?1 AS json)) AS h (hash)
-         JOIN traces AS t ON t.trace_hash = decode(h.hash, 'hex')",
-    )?;
+    let list = serde_json::to_string(&texts).map_err(|error| corrupt("hashes", error))?;
+    let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([list])?;
     while let Some(row) = rows.next()? {
-        let hash: TraceHash = row.get(0)?;
-        asked.remove(&hash);
-        dictionary.put_trace(hash, row.get(1)?);
+        visit(row.get(0)?, &row)?;
     }
-    let mut numbers = Vec::with_capacity(asked.len());
-    if !asked.is_empty() {
+    Ok(())
+}
+
+/// So many numbers for new traces, the least one last.
+fn numbers(connection: &Connection, count: usize) -> Result<Vec<i64>, Fault> {
+    let mut numbers = Vec::with_capacity(count);
+    if count > 0 {
         let mut statement = connection.prepare_cached(
             "SELECT nextval(pg_get_serial_sequence('traces', 'trace_no')) FROM generate_series(1, CAST(?1 AS bigint))",
         )?;
-        let mut rows = statement.query([asked.len() as i64])?;
+        let mut rows = statement.query([count as i64])?;
         while let Some(row) = rows.next()? {
             numbers.push(row.get(0)?);
         }
         numbers.reverse();
     }
-    dictionary.expect_traces(asked, numbers);
-    Ok(())
+    Ok(numbers)
 }
 
 /// Looks up which of these identities are taken. None where asking one by one is as good.

@@ -51,6 +51,7 @@ pub(super) struct RunningTrial {
 pub(crate) struct Dictionary {
     names: Cache<String, i64>,
     entities: Cache<EntityName, Arc<KnownEntity>>,
+    entity_names: Cache<EntityKey, String>,
     /// The entity and the trace asked for last: the events of a task come together.
     last_entity: Option<(EntityName, Arc<KnownEntity>)>,
     last_trace: Option<(String, String, i64)>,
@@ -84,6 +85,7 @@ impl Default for Dictionary {
         Self {
             names: Cache::of(20_000),
             entities: Cache::of(20_000),
+            entity_names: Cache::of(20_000),
             last_entity: None,
             last_trace: None,
             traces: Cache::of(100_000),
@@ -192,6 +194,18 @@ impl Dictionary {
         let known = Arc::new(KnownEntity { key, environment: name.environment.clone(), config: config.clone() });
         self.entities.put(name.clone(), Arc::clone(&known));
         Ok(known)
+    }
+
+    /// The name of an entity.
+    pub(super) fn entity_name(&mut self, connection: &Connection, key: EntityKey) -> Result<String, Fault> {
+        if let Some(name) = self.entity_names.get(&key) {
+            return Ok(name);
+        }
+        let name: String = connection
+            .prepare_cached("SELECT name FROM entities WHERE entity_type = ?1 AND entity_id = ?2")?
+            .query_row((key.entity_type.as_str(), key.entity_id), |row| row.get(0))?;
+        self.entity_names.put(key, name.clone());
+        Ok(name)
     }
 
     /// Forgets what is cached of entities: their settings have changed.

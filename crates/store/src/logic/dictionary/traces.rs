@@ -124,6 +124,28 @@ impl Dictionary {
         self.new_traces.clear();
     }
 
+    /// Whether any task was ever linked to a trace.
+    pub(in crate::logic) fn has_links(&mut self, connection: &Connection) -> Result<bool, Fault> {
+        if !self.links_looked_up {
+            let any: bool = connection.query_row("SELECT EXISTS (SELECT 1 FROM task_links)", [], |row| row.get(0))?;
+            self.links = any.then(|| Cache::of(50_000));
+            self.links_looked_up = true;
+        }
+        Ok(self.links.is_some())
+    }
+
+    /// Whether it is in the cache where a task is at home.
+    pub(in crate::logic) fn knows_home(&mut self, hash: &TraceHash) -> bool {
+        self.links.as_mut().is_some_and(|links| links.get(hash).is_some())
+    }
+
+    /// Notes where a task is at home, or that it is nowhere.
+    pub(in crate::logic) fn put_home(&mut self, hash: TraceHash, home: Option<(i64, String)>) {
+        if let Some(links) = &mut self.links {
+            links.put(hash, home);
+        }
+    }
+
     /// Where a task is at home that is named without its trace: its trace, and its name there.
     pub(in crate::logic) fn home_of(
         &mut self,
@@ -131,11 +153,7 @@ impl Dictionary {
         environment: &str,
         task: &str,
     ) -> Result<Option<(i64, String)>, Fault> {
-        if !self.links_looked_up {
-            let any: bool = connection.query_row("SELECT EXISTS (SELECT 1 FROM task_links)", [], |row| row.get(0))?;
-            self.links = any.then(|| Cache::of(50_000));
-            self.links_looked_up = true;
-        }
+        self.has_links(connection)?;
         let Some(links) = &mut self.links else { return Ok(None) };
         let hash = trace_hash(environment, task);
         if let Some(home) = links.get(&hash) {

@@ -30,10 +30,7 @@ impl Trace<'_> {
         let fold = TaskFold { delta: parent, attributes_no: None, pseudo: false };
         desk.sums.add_to_task((self.number, child.id.clone()), fold);
         let Some(from) = self.owner(desk, above)? else { return Ok(()) };
-        let name: String = desk
-            .connection
-            .prepare_cached("SELECT name FROM entities WHERE entity_type = ?1 AND entity_id = ?2")?
-            .query_row((to.key.entity_type.as_str(), to.key.entity_id), |row| row.get(0))?;
+        let name = desk.dictionary.entity_name(desk.connection, to.key)?;
         let started = child.duration_ms.map_or(0, uplift_model::task::micros_of_ms);
         let event = Event {
             id: format!("{}/handoff", child.id),

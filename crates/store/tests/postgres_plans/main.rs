@@ -1,0 +1,164 @@
+//! What runs often finds its rows by indexes on PostgreSQL: no such operation reads a large table from end to end, nor
+//! most of an index. Passed over, with a line that says so, where no PostgreSQL server is named.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod filling;
+mod meter;
+mod reads;
+mod writes;
+
+use std::collections::BTreeSet;
+
+use uplift_store::SqlStore;
+use uplift_store::suite::scratch;
+
+use self::filling::World;
+use self::meter::{Counts, Meter, between};
+use self::reads::{READS, WHOLE};
+use self::writes::WRITES;
+
+/// How often an operation runs on one connection: after five times the server may settle for a plan that does not look at
+/// the parameters.
+const TIMES: i64 = 7;
+/// Most entries of the indexes of a table that one run of an operation reads.
+const ENTRIES: i64 = 4_000;
+
+/// Tables that a filled database has to have many rows in.
+const TABLES: &[&str] = &[
+    "attribute_sets",
+    "attribute_uses",
+    "bodies",
+    "entities",
+    "entity_defaults",
+    "entity_revisions",
+    "error_groups",
+    "event_inbox",
+    "event_inbox_rejected",
+    "event_rows",
+    "improvement_alerts",
+    "improvement_history",
+    "improvements",
+    "late_traces",
+    "names",
+    "optimization_opportunities",
+    "outbox",
+    "plain_spans",
+    "process_instances",
+    "process_steps",
+    "pruned_traces",
+    "reviews",
+    "revisions",
+    "rollup_errors",
+    "rollup_ops",
+    "task_links",
+    "task_rows",
+    "traces",
+    "trial_looks",
+    "trial_units",
+    "trials",
+    "unsettled_traces",
+];
+
+/// What an operation read too much of.
+fn excess(counts: &Counts, may_scan: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (table, count) in counts {
+        if count.scans > 0 && !may_scan.contains(&table.as_str()) {
+            found.push(format!("{table} {} times from end to end, {} rows", count.scans, count.rows));
+        } else if count.entries > ENTRIES * TIMES {
+            found.push(format!("{} entries of the indexes of {table} a time", count.entries / TIMES));
+        }
+    }
+    found
+}
+
+async fn measured(meter: &Meter, before: &mut Counts) -> Counts {
+    meter.settle().await;
+    let after = meter.read().await;
+    let counts = between(before, &after);
+    *before = after;
+    counts
+}
+
+async fn judge(meter: &Meter, world: &World) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut before = meter.read().await;
+    for (name, read) in READS {
+        let store = SqlStore::connect(meter.address()).await.unwrap();
+        for _ in 0..TIMES {
+            match read(&store, world).await {
+                Ok(0) => wrong.push(format!("{name} finds nothing")),
+                Ok(_) => {}
+                Err(error) => wrong.push(format!("{name}: {error}")),
+            }
+        }
+        store.close().await;
+        drop(store);
+        let excess = excess(&measured(meter, &mut before).await, &[]);
+        wrong.extend(excess.into_iter().map(|excess| format!("{name} reads {excess}")));
+    }
+    for (name, write, may_scan) in WRITES {
+        let store = SqlStore::connect(meter.address()).await.unwrap();
+        for round in 0..TIMES as usize {
+            if let Err(error) = write(&store, world, round).await {
+                wrong.push(format!("{name}: {error}"));
+            }
+        }
+        store.close().await;
+        drop(store);
+        let excess = excess(&measured(meter, &mut before).await, may_scan);
+        wrong.extend(excess.into_iter().map(|excess| format!("{name} reads {excess}")));
+    }
+    wrong
+}
+
+#[tokio::test]
+async fn what_runs_often_uses_indexes() {
+    let Some(scratch) = scratch::make().await else { return };
+    let world = filling::fill(&scratch).await;
+    let meter = Meter::of(&scratch).await;
+    let large: BTreeSet<String> = meter.read().await.into_keys().collect();
+    let small: Vec<_> = TABLES.iter().filter(|table| !large.contains(**table)).collect();
+    assert!(small.is_empty(), "these have few rows: {small:?}");
+    let mut wrong = judge(&meter, &world).await;
+    wrong.dedup();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The names of functions of traits in a source.
+fn functions(source: &str) -> BTreeSet<&str> {
+    let after = source.split("async fn ").skip(1);
+    after.map(|text| text.split(|of: char| !of.is_alphanumeric() && of != '_').next().unwrap_or_default()).collect()
+}
+
+/// The names of the variants of an enum in a source.
+fn variants<'s>(source: &'s str, name: &str) -> BTreeSet<&'s str> {
+    let body = source.split(&format!("pub enum {name} {{\n")).nth(1).unwrap_or_default();
+    let body = body.split("\n}").next().unwrap_or_default();
+    let lines = body.lines().filter_map(|line| line.strip_prefix("    "));
+    lines
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()))
+        .map(|line| line.split(|of: char| !of.is_alphanumeric()).next().unwrap_or_default())
+        .collect()
+}
+
+/// The first word of a name.
+fn first(name: &str) -> &str {
+    name.split([' ', ',']).next().unwrap_or_default()
+}
+
+/// Nothing of the facade is left out: who adds to it says here how it is asked, or why it may read everything.
+#[test]
+fn everything_is_judged() {
+    let all = functions(include_str!("../../src/reads.rs"));
+    let mut judged: BTreeSet<&str> = READS.iter().map(|(name, _)| first(name)).collect();
+    judged.extend(WHOLE.iter().map(|(name, _)| *name));
+    assert_eq!(all, judged, "reads of the facade, and those that are judged");
+    let source = include_str!("../../src/writes.rs");
+    let mut all = variants(source, "Write");
+    assert!(all.len() > 30, "{all:?}");
+    all.extend(functions(source));
+    let judged: BTreeSet<&str> = WRITES.iter().map(|(name, ..)| first(name)).collect();
+    let all: BTreeSet<&str> = all.into_iter().filter(|name| *name != "commit_step").collect();
+    assert_eq!(all, judged, "writes of the facade, and those that are judged");
+}
