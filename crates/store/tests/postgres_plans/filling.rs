@@ -56,9 +56,10 @@ pub(crate) fn work(agent: &str, task: &str, at: Time) -> Vec<Event> {
 
 /// Spans of a trace: an agent at work, with a call inside. The agent's own comes last, or is missing for now.
 pub(crate) fn spans(agent: &str, trace: &str, at: Time, whole: bool) -> Vec<Event> {
+    let task = format!("task of {trace}");
     let mut inner = call("c", "lookup", 20.0, at);
-    inner.link = Some(SpanLink { parent: Some("a".to_owned()), role: SpanRole::Work, names_entity: false });
-    let mut agent_span = event("a", EventKind::TaskCompleted, at.plus_micros(1_000_000));
+    inner.link = Some(SpanLink { parent: Some(task.clone()), role: SpanRole::Work, names_entity: false });
+    let mut agent_span = event(&task, EventKind::TaskCompleted, at.plus_micros(1_000_000));
     agent_span.link = Some(SpanLink { parent: Some("r".to_owned()), role: SpanRole::Agent, names_entity: true });
     agent_span.duration_ms = Some(900.0);
     let mut root = event("r", EventKind::TaskCompleted, at.plus_micros(2_000_000));
@@ -69,10 +70,17 @@ pub(crate) fn spans(agent: &str, trace: &str, at: Time, whole: bool) -> Vec<Even
     }
     for event in &mut events {
         event.trace_id = Some(trace.to_owned());
-        event.task_id = event.link.as_ref().is_some_and(|link| link.role == SpanRole::Agent).then(|| trace.to_owned());
+        event.task_id = event.link.as_ref().is_some_and(|link| link.role == SpanRole::Agent).then(|| task.clone());
         event.session_id = Some(format!("session of {trace}"));
     }
     events.into_iter().map(|event| of_agent(event, agent)).collect()
+}
+
+/// The tasks of the fourth agent that SQL adds and that began in a time.
+pub(crate) fn tasks_of_the_fourth(since: Time, until: Time) -> impl Iterator<Item = String> {
+    let began_then = move |number: &i64| (since..until).contains(&START.plus_micros(number * 86_400_000));
+    let of_the_fourth = |number: &i64| number % 20 < 10 || number % 10 == 3;
+    (1..=TRACES).filter(of_the_fourth).filter(began_then).map(|number| format!("trace-{number}"))
 }
 
 /// Fills an empty schema.
@@ -100,7 +108,7 @@ pub(crate) async fn fill(scratch: &Scratch) -> World {
     }
     for sql in [TRAFFIC, SUMS, FINDINGS, IMPROVEMENTS, PROCESSES, RETENTION] {
         let sql = sql.replace("{trial}", &of_tasks.to_string()).replace("{sessions}", &of_sessions.to_string());
-        scratch.run(sql.replace("{traces}", &TRACES.to_string())).await.unwrap();
+        scratch.run(sql.replace("{traces}", &format!("CAST({TRACES} AS bigint)"))).await.unwrap();
     }
     for table in ["rollup_ops", "rollup_errors"] {
         scratch.run(format!("ALTER TABLE {table} ENABLE TRIGGER USER")).await.unwrap();
@@ -130,7 +138,8 @@ const ANALYZE: &str = "DO $$ DECLARE t record; BEGIN
     END LOOP;
 END $$";
 
-/// A trace a minute and a half, for forty days; the raw events of the first are gone. Agents have the numbers 1 to 10.
+/// A trace a minute and a half, for forty days; the raw events of the first are gone. Agents have the numbers 1 to 10, and the
+/// fourth has more than half of the tasks.
 const TRAFFIC: &str = "
     INSERT INTO names (name_no, name) SELECT 1000 + g, 'tool-' || g FROM generate_series(1, 2000) AS g;
     INSERT INTO error_groups (error_no, fingerprint, error_type, tool, template)
@@ -145,7 +154,7 @@ const TRAFFIC: &str = "
     INSERT INTO event_rows (trace_no, id, ts, kind, entity_type, entity_id, tool, outcome, duration_ms, error_type,
             error_no, source, clock, body_no, attributes_no, digest)
         SELECT 1000 + g, CAST(k AS text), 1767225600000000 + g * 86400000 + k * 1000000, (ARRAY[0, 1, 2, 2, 3])[k], 0,
-            1 + g % 10, CASE WHEN k IN (3, 4) THEN 1001 + (g + k) % 7 END,
+            CASE WHEN g % 20 < 10 THEN 4 ELSE 1 + g % 10 END, CASE WHEN k IN (3, 4) THEN 1001 + (g + k) % 7 END,
             CASE WHEN k = 4 AND g % 5 = 0 THEN 2 WHEN k > 2 THEN 0 END, 10 + g % 100,
             CASE WHEN k = 4 AND g % 5 = 0 THEN 1001 END,
             CASE WHEN k = 4 AND g % 5 = 0 THEN 1001 + (g / 10) % 20 END, 0, 0,
@@ -154,7 +163,7 @@ const TRAFFIC: &str = "
     INSERT INTO task_rows (trace_no, entity_type, entity_id, owner_rank, owner_us, owner_event, attributes_no,
             session_id, first_us, last_us, end_us, end_event, outcome, outcome_us, outcome_event, events, unclocked,
             llm_calls, tool_calls, errors, tokens_in, tokens_out, tokens_cached, cost_nano)
-        SELECT 1000 + g, 0, 1 + g % 10, 0, f.us, '1', 1000 + g, 'session-' || g / 50, f.us, f.us + 5000000,
+        SELECT 1000 + g, 0, CASE WHEN g % 20 < 10 THEN 4 ELSE 1 + g % 10 END, 0, f.us, '1', 1000 + g, 'session-' || g / 50, f.us, f.us + 5000000,
             f.us + 5000000, '5', CASE WHEN g % 9 = 0 THEN 1 ELSE 0 END, f.us + 5000000, '5', 5, 0, 1, 2,
             CASE WHEN g % 5 = 0 THEN 1 ELSE 0 END, 100, 10, 0, 1000000
         FROM generate_series(1, {traces}) AS g, LATERAL (SELECT 1767225600000000 + g * 86400000 AS us) AS f;
@@ -164,13 +173,13 @@ const TRAFFIC: &str = "
     INSERT INTO task_links (task_hash, trace_no, task)
         SELECT decode(md5('link' || g), 'hex'), 1000 + g, 'task of ' || g FROM generate_series(1, {traces}) AS g;
     INSERT INTO unsettled_traces (trace_no, last_us)
-        SELECT 1000 + {traces} - g, 1767225600000000 + g * 86400000 FROM generate_series(1, 2000) AS g;
+        SELECT 1000 + {traces} - g, 1767225600000000 + g * 86400000 FROM generate_series(1, CAST(300 AS bigint)) AS g;
     INSERT INTO trial_units (trace_no, trial_id, unit, seq, last_us)
         SELECT 1000 + g, {trial}, 'trace-' || g, 2 * g, 1767225600000000 + g * 86400000
-        FROM generate_series({traces} - 20000, {traces}) AS g WHERE g % 10 = 0;
+        FROM generate_series({traces} - 20000, {traces}) AS g;
     INSERT INTO trial_units (trace_no, trial_id, unit, seq, last_us)
         SELECT 1000 + g, {sessions}, 'session-' || g / 50, 2 * g + 1, 1767225600000000 + g * 86400000
-        FROM generate_series({traces} - 20000, {traces}) AS g WHERE g % 10 = 1;
+        FROM generate_series({traces} - 20000, {traces}) AS g;
     INSERT INTO event_inbox (event) SELECT '{}' FROM generate_series(1, 3000);
     SELECT setval(pg_get_serial_sequence('names', 'name_no'), 10000),
         setval(pg_get_serial_sequence('error_groups', 'error_no'), 10000),
@@ -192,14 +201,14 @@ const FINDINGS: &str = "
     INSERT INTO optimization_opportunities (id, entity_type, entity_id, kind, fingerprint, status, source, confirmed,
             description, confidence, potential_impact, improvement_type, occurrences, created_at, updated_at,
             last_seen_at, withdrawn)
-        SELECT 1000 + g, 'agent', 1 + g % 10, (ARRAY['recurring_error', 'performance_degradation', 'resource_waste'])[1 + g % 3],
+        SELECT 1000 + g, 'agent', 1 + g % 10, (ARRAY['recurring_error', 'performance_degradation', 'token_waste'])[1 + g % 3],
             'f' || g,
             CASE WHEN g <= 80 THEN 'pending' WHEN g <= 100 THEN 'in_progress'
                 WHEN g % 3 = 0 THEN 'dismissed' ELSE 'completed' END,
             (ARRAY['monitor', 'trigger', 'review'])[1 + g % 3], CASE WHEN g BETWEEN 41 AND 80 THEN 0 ELSE 1 END,
             'found ' || g, 0.5 + (g % 50) / 100.0, (ARRAY['low', 'medium', 'high'])[1 + g % 3], 'error_prevention', g,
             1767225600000000 + g * 400000000, 1767225600000000 + g * 400000000, 1767225600000000 + g * 400000000, g % 2
-        FROM generate_series(1, 20000) AS g;
+        FROM generate_series(1, CAST(20000 AS bigint)) AS g;
     INSERT INTO reviews (id, entity_type, entity_id, reviewed_at, reason, tasks, findings, summary)
         SELECT 1000 + g, 'agent', 1 + g % 10, g, 'tasks', 100, 0, 'quiet' FROM generate_series(1, 10000) AS g;
     INSERT INTO improvement_alerts (id, kind, entity_type, entity_id, fingerprint, message, value, threshold, at, resolved_at)
@@ -216,14 +225,14 @@ const IMPROVEMENTS: &str = "
             processes, rationale, expected_impact, expected_gain, confidence, comparison, status, created_at, updated_at)
         SELECT 1000 + g, i.entity_type, CASE WHEN g > 14980 THEN 3 + g % 4 ELSE 3 + g % 8 END, 1100 + g, i.improvement_type, i.proposed_by, i.proposer, i.edits,
             i.processes, i.rationale, i.expected_impact, i.expected_gain, i.confidence, i.comparison,
-            CASE WHEN g % 500 = 0 THEN 'needs_proposal' WHEN g > 14980 THEN 'proposed'
+            CASE WHEN g % 500 = 0 THEN 'needs_proposal' WHEN g % 500 = 1 THEN 'awaiting_approval' WHEN g > 14980 THEN 'proposed'
                 ELSE (ARRAY['rejected', 'rolled_back', 'deployed', 'cancelled'])[1 + g % 4] END, g, g
         FROM (SELECT * FROM improvements ORDER BY id LIMIT 1) AS i, generate_series(1, 15000) AS g;
     INSERT INTO improvement_history (id, improvement_id, entity_type, entity_id, improvement_type, outcome, decided_at,
             effectiveness)
         SELECT 1000 + g, 1000 + g, 'agent', 3 + g % 8, 'instruction_update',
             (ARRAY['rejected', 'rolled_back', 'kept', 'cancelled'])[1 + g % 4], 1767225600000000 + g * 200000000, 0.1
-        FROM generate_series(1, 15000) AS g;
+        FROM generate_series(1, CAST(15000 AS bigint)) AS g;
     INSERT INTO trials (trial_id, improvement_id, entity_type, entity_id, base, candidate, trial, looked_us, started_at,
             ended_at, ending)
         SELECT 1000 + g, 1000 + g, t.entity_type, 3 + g % 8, t.base, t.candidate, t.trial, g, g, g, 'enough'

@@ -9,7 +9,7 @@ use uplift_store::suite::scratch::Scratch;
 /// What the sessions that are measured are called.
 const SESSIONS: &str = "measured";
 /// How long the server may take to notice that sessions have ended.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Rows from which a table is large.
 pub(crate) const LARGE: f32 = 1_000.0;
 

@@ -23,8 +23,9 @@ use crate::filling::{LAST_HOUR, World, after};
 /// How much a read found: a question that finds nothing shows nothing.
 pub(crate) type Found<'a> = Pin<Box<dyn Future<Output = StoreResult<usize>> + Send + 'a>>;
 
-/// A read: its name (that of the facade first, then what is special about it), and itself.
-pub(crate) type Read = (&'static str, for<'a> fn(&'a SqlStore, &'a World) -> Found<'a>);
+/// A read: its name (that of the facade first, then what is special about it), itself, and the large tables that it may
+/// read from end to end.
+pub(crate) type Read = (&'static str, for<'a> fn(&'a SqlStore, &'a World) -> Found<'a>, &'static [&'static str]);
 
 /// What can be counted.
 trait Counted {
@@ -61,12 +62,20 @@ impl<T> Counted for One<T> {
 
 macro_rules! read {
     ($name:literal, $store:ident, $world:ident, one $read:expr) => {
-        ($name, |$store, $world| Box::pin(async move { Ok(One($read.await?).count()) }))
+        ($name, |$store, $world| Box::pin(async move { Ok(One($read.await?).count()) }), &[])
     };
     ($name:literal, $store:ident, $world:ident, $read:expr) => {
-        ($name, |$store, $world| Box::pin(async move { Ok($read.await?.count()) }))
+        read!($name, $store, $world, $read, &[])
+    };
+    ($name:literal, $store:ident, $world:ident, $read:expr, $may_scan:expr) => {
+        ($name, |$store, $world| Box::pin(async move { Ok($read.await?.count()) }), $may_scan)
     };
 }
+
+/// The order of opportunities is worked out anew from all that are asked for: SQLite reads them all, too.
+const FINDINGS: &[&str] = &["optimization_opportunities", "entities"];
+/// Of thousands of entities hundreds are named in a page: reading them all is less work than finding them.
+const NAMED: &[&str] = &["entities"];
 
 fn page() -> PageRequest {
     PageRequest::default()
@@ -77,7 +86,9 @@ fn largest() -> PageRequest {
 }
 
 /// The second page of a list.
-async fn then<T, F: Future<Output = StoreResult<Paged<T>>>>(list: impl Fn(PageRequest) -> F) -> StoreResult<Paged<T>> {
+async fn then<T, F: Future<Output = StoreResult<Paged<T>>>>(
+    list: impl Fn(PageRequest) -> F,
+) -> StoreResult<Paged<T>> {
     let first = list(page()).await?;
     list(PageRequest { cursor: first.next, ..page() }).await
 }
@@ -114,7 +125,7 @@ pub(crate) const READS: &[Read] = &[
     read!("revision_trail", s, w, s.revision_trail(w.agents[3], 10)),
     read!("defaults", s, w, s.defaults(w.agents[3])),
     read!("relationships of an entity", s, w, s.relationships(Some(w.agents[3]))),
-    read!("served, all", s, _w, s.served(None, largest())),
+    read!("served, all", s, _w, s.served(None, largest()), NAMED),
     read!("served, the named", s, w, s.served(Some(w.agents.clone()), page())),
     read!("events", s, _w, s.events(EventFilter::default(), page())),
     read!("events, the largest page", s, _w, s.events(EventFilter::default(), largest())),
@@ -145,9 +156,14 @@ pub(crate) const READS: &[Read] = &[
     read!("events of an error group", s, _w, {
         s.events(EventFilter { fingerprint: Some(group()), ..EventFilter::default() }, page())
     }),
-    read!("events of a large error group", s, _w, then(|page| {
-        s.events(EventFilter { fingerprint: Some(format!("{:016x}", 7)), ..EventFilter::default() }, page)
-    })),
+    read!(
+        "events of a large error group",
+        s,
+        _w,
+        then(|page| {
+            s.events(EventFilter { fingerprint: Some(format!("{:016x}", 7)), ..EventFilter::default() }, page)
+        })
+    ),
     read!("event", s, _w, one s.event("task-3".into(), "4".into())),
     read!("inbox", s, _w, s.inbox(100)),
     read!("tasks", s, _w, s.tasks(TaskFilter::default(), page())),
@@ -167,26 +183,44 @@ pub(crate) const READS: &[Read] = &[
         s.tasks(TaskFilter { since: Some(after(-24)), ..TaskFilter::default() }, page())
     }),
     read!("task", s, _w, one s.task("task-3".into())),
-    read!("task of a trace", s, _w, one s.task(format!("{:032x}", 7))),
-    read!("opportunities", s, _w, s.opportunities(OpportunityFilter::default(), page())),
-    read!("opportunities, the next page", s, _w, then(|page| s.opportunities(OpportunityFilter::default(), page))),
-    read!("opportunities that are open", s, _w, {
-        let status = vec![OpportunityStatus::Pending, OpportunityStatus::InProgress];
-        s.opportunities(OpportunityFilter { status, ..OpportunityFilter::default() }, page())
-    }),
-    read!("opportunities that were dismissed", s, _w, {
-        let status = vec![OpportunityStatus::Dismissed];
-        s.opportunities(OpportunityFilter { status, ..OpportunityFilter::default() }, page())
-    }),
+    read!("task of a trace", s, _w, one s.task(format!("task of {:032x}", 7))),
+    read!("opportunities", s, _w, s.opportunities(OpportunityFilter::default(), page()), FINDINGS),
+    read!(
+        "opportunities, the next page",
+        s,
+        _w,
+        { then(|page| s.opportunities(OpportunityFilter::default(), page)) },
+        FINDINGS
+    ),
+    read!(
+        "opportunities that are open",
+        s,
+        _w,
+        {
+            let status = vec![OpportunityStatus::Pending, OpportunityStatus::InProgress];
+            s.opportunities(OpportunityFilter { status, ..OpportunityFilter::default() }, page())
+        },
+        NAMED
+    ),
+    read!(
+        "opportunities that were dismissed",
+        s,
+        _w,
+        {
+            let status = vec![OpportunityStatus::Dismissed];
+            s.opportunities(OpportunityFilter { status, ..OpportunityFilter::default() }, page())
+        },
+        FINDINGS
+    ),
     read!("opportunities of an agent", s, w, s.opportunities(opportunities_of(w.agents[7]), largest())),
     read!("opportunities of a kind", s, w, {
-        let kind = Some(OpportunityKind::ResourceWaste);
+        let kind = Some(OpportunityKind::TokenWaste);
         s.opportunities(OpportunityFilter { kind, ..opportunities_of(w.agents[7]) }, largest())
     }),
     read!("opportunity", s, _w, one s.opportunity(1_007)),
     read!("claimable", s, _w, s.claimable(after(1), 5)),
     read!("wanted", s, _w, s.wanted(after(1), TERMS, 5)),
-    read!("completed", s, _w, s.completed(EntityKey::new(EntityType::Agent, 4), OpportunityKind::RecurringError, "f2013".into())),
+    read!("completed", s, w, { s.completed(w.agents[3], OpportunityKind::PerformanceDegradation, "f2023".into()) }),
     read!("unconfirmed_marks", s, _w, s.unconfirmed_marks(100)),
     read!("open_marks", s, w, s.open_marks(w.agents[1])),
     read!("error_history", s, w, one s.error_history(w.agents[0], group())),
@@ -203,7 +237,7 @@ pub(crate) const READS: &[Read] = &[
     read!("error_hours", s, _w, s.error_hours(rollup(LAST_HOUR - 24), 5)),
     read!("review_queue", s, _w, s.review_queue(false, page())),
     read!("reviews", s, w, s.reviews(w.agents[3], 10)),
-    read!("active_improvements", s, w, one async { w.improvement; s.active_improvements(page()).await }),
+    read!("active_improvements", s, _w, s.active_improvements(page())),
     read!("improvements", s, _w, then(|page| s.improvements(ImprovementFilter::default(), page))),
     read!("improvements in the way", s, _w, one {
         let status = vec![ImprovementStatus::Validated, ImprovementStatus::Testing];
@@ -215,7 +249,7 @@ pub(crate) const READS: &[Read] = &[
     }),
     read!("improvements of an agent", s, w, s.improvements(improvements_of(w.agents[3], Vec::new()), page())),
     read!("improvements of an agent that were taken back", s, w, {
-        s.improvements(improvements_of(w.agents[4], vec![ImprovementStatus::RolledBack]), page())
+        s.improvements(improvements_of(w.agents[3], vec![ImprovementStatus::RolledBack]), page())
     }),
     read!("improvements for an opportunity", s, _w, {
         s.improvements(ImprovementFilter { opportunity_id: Some(2_007), ..ImprovementFilter::default() }, page())
@@ -244,9 +278,7 @@ pub(crate) const READS: &[Read] = &[
     read!("changed_units of sessions", s, w, {
         async { StoreResult::Ok(s.changed_units(w.trials[1], 60_000, 20).await?.units) }
     }),
-    read!("past_units of tasks", s, w, {
-        s.past_units(w.agents[3], AssignmentUnit::Task, after(-24), after(0), 50)
-    }),
+    read!("past_units of tasks", s, w, { s.past_units(w.agents[3], AssignmentUnit::Task, after(-24), after(0), 50) }),
     read!("past_units of sessions", s, w, {
         s.past_units(w.agents[3], AssignmentUnit::Session, after(-24), after(0), 5)
     }),

@@ -124,8 +124,12 @@ pub(crate) const WRITES: &[Written] = &[
     intake!("commit_intake of tasks", _w, round, {
         batch((0..20).flat_map(|n| work(&agent(round), &format!("new-{round}-{n}"), at(round))).collect())
     }),
-    intake!("commit_intake of the same", _w, round, batch(work(&agent(round), &format!("task-{round}"), after(0)
-        .plus_micros(round as i64 * 60_000_000)))),
+    intake!(
+        "commit_intake of the same",
+        _w,
+        round,
+        batch(work(&agent(round), &format!("task-{round}"), after(0).plus_micros(round as i64 * 60_000_000)))
+    ),
     intake!("commit_intake of late events", _w, round, {
         let mut late = work(&agent(round), &format!("task-{}", round + 10), at(round));
         late.truncate(1);
@@ -133,7 +137,11 @@ pub(crate) const WRITES: &[Written] = &[
         batch(late)
     }),
     intake!("commit_intake of spans", _w, round, {
-        batch((0..20).flat_map(|n| spans(&agent(round), &format!("{:032x}", 1_000 + 100 * round + n), at(round), true)).collect())
+        batch(
+            (0..20)
+                .flat_map(|n| spans(&agent(round), &format!("{:032x}", 1_000 + 100 * round + n), at(round), true))
+                .collect(),
+        )
     }),
     intake!("commit_intake of half a trace", _w, round, {
         batch(spans(&agent(round), &format!("{:032x}", 5_000 + round), at(round), false))
@@ -152,68 +160,107 @@ pub(crate) const WRITES: &[Written] = &[
         let events = work(&agent(round), &format!("inbox-{round}"), at(round));
         IntakeBatch { inbox: (1..=5).map(|n| round as i64 * 5 + n).collect(), ..batch(events) }
     }),
-    write!("DeclareEntity", _w, round, Write::DeclareEntity {
-        name: name(DEFAULT_ENVIRONMENT, EntityType::Agent, &format!("new-{round}")),
-        config: ImprovementConfig::default(),
-    }),
-    write!("DeclareRunning", _w, round, Write::DeclareRunning {
-        name: name(DEFAULT_ENVIRONMENT, EntityType::Agent, &format!("running-{round}")),
-        config: ImprovementConfig::default(),
-        revision: Box::new(revision("running")),
-    }),
+    write!(
+        "DeclareEntity",
+        _w,
+        round,
+        Write::DeclareEntity {
+            name: name(DEFAULT_ENVIRONMENT, EntityType::Agent, &format!("new-{round}")),
+            config: ImprovementConfig::default(),
+        }
+    ),
+    write!(
+        "DeclareRunning",
+        _w,
+        round,
+        Write::DeclareRunning {
+            name: name(DEFAULT_ENVIRONMENT, EntityType::Agent, &format!("running-{round}")),
+            config: ImprovementConfig::default(),
+            revision: Box::new(revision("running")),
+        }
+    ),
     write!("SetEntityState", w, _round, Write::SetEntityState { entity: w.agents[3], state: EntityState::Active }),
     write!("SetEntityConfig", w, _round, {
         Write::SetEntityConfig { entity: w.agents[3], config: ImprovementConfig::default() }
     }),
-    write!("PutRelationship", w, round, Write::PutRelationship(Relationship {
-        from: w.agents[round],
-        to: w.agents[round + 1],
-        kind: RelationshipKind::DependsOn,
-        strength: 0.5,
-        source: RelationshipSource::Declared,
-    })),
+    write!(
+        "PutRelationship",
+        w,
+        round,
+        Write::PutRelationship(Relationship {
+            from: w.agents[round],
+            to: w.agents[round + 1],
+            kind: RelationshipKind::DependsOn,
+            strength: 0.5,
+            source: RelationshipSource::Declared,
+        })
+    ),
     write!("PointRevision", w, round, {
         Write::PointRevision { entity: w.agents[4], revision: Box::new(revision(&format!("new-{round}"))) }
     }),
-    write!("PutFinding", w, round, Write::PutFinding {
-        finding: Box::new(finding(w.agents[5], OpportunityKind::ResourceWaste, &format!("new-{round}"))),
-        quiet_since: Some(after(-300)),
-    }),
-    write!("ConfirmOpportunity", w, round, Write::ConfirmOpportunity {
-        id: nth(41, round),
-        finding: Box::new(finding(w.agents[5], OpportunityKind::ResourceWaste, "confirmed")),
-    }),
+    write!(
+        "PutFinding",
+        w,
+        round,
+        Write::PutFinding {
+            finding: Box::new(finding(w.agents[5], OpportunityKind::TokenWaste, &format!("new-{round}"))),
+            quiet_since: Some(after(-300)),
+        }
+    ),
+    write!(
+        "ConfirmOpportunity",
+        w,
+        round,
+        Write::ConfirmOpportunity {
+            id: nth(41, round),
+            finding: Box::new(finding(w.agents[5], OpportunityKind::TokenWaste, "confirmed")),
+        }
+    ),
     write!("WithdrawOpportunity", _w, round, {
         Write::WithdrawOpportunity { id: nth(51, round), reason: "not so".into() }
     }),
-    write!("WithdrawUnfound", w, round, Write::WithdrawUnfound {
-        entity: w.agents[round],
-        kinds: vec![OpportunityKind::ResourceWaste],
-        found: vec![(OpportunityKind::ResourceWaste, "f1".into())],
-    }),
-    write!("CloseOpportunity", _w, round, Write::CloseOpportunity {
-        id: nth(61, round),
-        status: OpportunityStatus::Dismissed,
-        reason: "no".into(),
-    }),
+    write!(
+        "CloseOpportunity",
+        _w,
+        round,
+        Write::CloseOpportunity { id: nth(61, round), status: OpportunityStatus::Dismissed, reason: "no".into() }
+    ),
     write!("PutRevision", _w, round, Write::PutRevision(Box::new(revision(&format!("put-{round}"))))),
     write!("NoteDefaults", w, round, {
         Write::NoteDefaults { entity: w.agents[4], revision: Box::new(revision(&format!("default-{round}"))) }
     }),
     write!("ClaimOpportunity", _w, round, Write::ClaimOpportunity { id: nth(71, round) }),
+    write!(
+        "WithdrawUnfound",
+        w,
+        round,
+        Write::WithdrawUnfound {
+            entity: w.agents[round],
+            kinds: vec![OpportunityKind::TokenWaste],
+            found: vec![(OpportunityKind::TokenWaste, "f1".into())],
+        }
+    ),
     write!("ReturnOpportunity", _w, round, {
         Write::ReturnOpportunity { id: nth(81, round), not_before: after(9), reason: "later".into() }
     }),
     write!("ReopenOpportunity", _w, round, {
         Write::ReopenOpportunity { id: nth(202, 3 * round), not_before: after(9), reason: "again".into() }
     }),
-    write!("PutImprovement", w, round, Write::PutImprovement(Box::new(NewImprovement {
-        opportunity_id: Some(nth(1, round)),
-        process_due: Some(after(9)),
-        ..new_improvement(w.agents[6])
-    }))),
+    write!(
+        "PutImprovement",
+        w,
+        round,
+        Write::PutImprovement(Box::new(NewImprovement {
+            opportunity_id: Some(nth(1, round)),
+            process_due: Some(after(9)),
+            ..new_improvement(w.agents[6])
+        }))
+    ),
     write!("ChangeImprovement, its proposal", _w, round, {
-        change(ImprovementChange { proposal: Some(Box::new(proposal())), ..ImprovementChange::default() }, nth(14_981, round))
+        change(
+            ImprovementChange { proposal: Some(Box::new(proposal())), ..ImprovementChange::default() },
+            nth(14_981, round),
+        )
     }),
     write!("ChangeImprovement to validated", w, round, {
         let validated = ImprovementChange {
@@ -242,56 +289,79 @@ pub(crate) const WRITES: &[Written] = &[
         let names = (0..16).map(|n| format!("shard/{n}")).collect();
         Write::ClaimLeases { names, holder: "me".into(), ttl_us: 1_000_000 }
     }),
-    write!("NoteNode", _w, round, Write::NoteNode(NodeRow {
-        node: format!("node-{round}"),
-        url: None,
-        version: "1".into(),
-        started_at: after(0),
-        seen_at: after(1),
-    })),
+    write!(
+        "NoteNode",
+        _w,
+        round,
+        Write::NoteNode(NodeRow {
+            node: format!("node-{round}"),
+            url: None,
+            version: "1".into(),
+            started_at: after(0),
+            seen_at: after(1),
+        })
+    ),
     write!("ReleaseLease", _w, _round, {
         Write::ReleaseLease(Lease { name: "lease".into(), holder: "me".into(), epoch: 1 })
     }),
-    write!("StartProcess", _w, round, Write::StartProcess {
-        name: IMPROVEMENT_PROCESS.to_owned(),
-        subject: format!("new/{round}"),
-        state: "validate".into(),
-        wake_at: after(9),
-    }),
-    write!("StepProcess", _w, round, Write::StepProcess {
-        id: nth(1, round),
-        from: "validate".into(),
-        to: "queue".into(),
-        wake_at: Some(after(9)),
-        note: None,
-    }),
+    write!(
+        "StartProcess",
+        _w,
+        round,
+        Write::StartProcess {
+            name: IMPROVEMENT_PROCESS.to_owned(),
+            subject: format!("new/{round}"),
+            state: "validate".into(),
+            wake_at: after(9),
+        }
+    ),
+    write!(
+        "StepProcess",
+        _w,
+        round,
+        Write::StepProcess {
+            id: nth(1, round),
+            from: "validate".into(),
+            to: "queue".into(),
+            wake_at: Some(after(9)),
+            note: None,
+        }
+    ),
     write!("FailProcess", _w, round, {
         Write::FailProcess { id: nth(11, round), error: "no answer".into(), wake_at: after(9) }
     }),
-    write!("WakeProcess", _w, round, Write::WakeProcess {
-        name: IMPROVEMENT_PROCESS.to_owned(),
-        subject: Some(format!("improvement/{}", nth(1, round))),
-        at: after(2),
-    }),
+    write!(
+        "WakeProcess",
+        _w,
+        round,
+        Write::WakeProcess {
+            name: IMPROVEMENT_PROCESS.to_owned(),
+            subject: Some(format!("improvement/{}", nth(1, round))),
+            at: after(2),
+        }
+    ),
     write!("WakeProcess, all", _w, _round, {
         Write::WakeProcess { name: IMPROVEMENT_PROCESS.to_owned(), subject: None, at: after(2) }
     }),
     write!("FinishOutbox", _w, round, Write::FinishOutbox { id: nth(1, round) }),
     write!("FailOutbox", _w, round, Write::FailOutbox { id: nth(11, round) }),
-    write!("RecordReview", w, _round, Write::RecordReview(Review {
-        entity: w.agents[3],
-        reviewed_at: after(9),
-        reason: ReviewReason::Tasks,
-        tasks: 1,
-        findings: 0,
-        summary: "quiet".into(),
-    })),
+    write!(
+        "RecordReview",
+        w,
+        _round,
+        Write::RecordReview(Review {
+            entity: w.agents[3],
+            reviewed_at: after(9),
+            reason: ReviewReason::Tasks,
+            tasks: 1,
+            findings: 0,
+            summary: "quiet".into(),
+        })
+    ),
     write!("RaiseAlert", _w, round, Write::RaiseAlert(alert(format!("new-{round}")))),
     write!("ResolveAlertsExcept", _w, _round, Write::ResolveAlertsExcept(vec![alert("new-1".into())])),
     write!("SetDetection", _w, _round, Write::SetDetection(DetectionPolicy::default())),
-    write!("SetSetting", _w, _round, {
-        Write::SetSetting { name: "policy".into(), value: serde_json::json!({}) }
-    }),
+    write!("SetSetting", _w, _round, { Write::SetSetting { name: "policy".into(), value: serde_json::json!({}) } }),
     write!("RejectInbox", _w, round, Write::RejectInbox { seq: 100 + round as i64, reason: "no id".into() }),
     write!("Prune, events", _w, _round, Write::Prune(prune(30, 400))),
     write!("Prune, tasks", _w, _round, Write::Prune(prune(400, 30))),

@@ -8,7 +8,7 @@ use uplift_model::revision::{Configuration, RevisionId};
 
 use super::cursor::{Cursor, Parts};
 use super::decode::Columns;
-use super::{list, names, served};
+use super::{list, names, place, served};
 use crate::error::{StoreError, StoreResult};
 use crate::logic::fault::Fault;
 use crate::logic::ties;
@@ -113,8 +113,12 @@ fn entity(connection: &Connection, selector: &EntitySelector) -> Result<Entity, 
         let found = list::first(connection, "an entity", &sql, (kind.as_str(), id), decode)?;
         return found.ok_or_else(|| StoreError::not_found(kind.as_str(), name).into());
     }
-    let sql = format!("{HEAD} AND entity_type = ?1 AND name = ?2 ORDER BY environment");
-    let mut found = list::all(connection, "an entity", &sql, (kind.as_str(), name), decode)?;
+    // Names are found by their environments.
+    let sql = format!("{HEAD} AND environment = ?1 AND entity_type = ?2 AND name = ?3");
+    let mut found = Vec::new();
+    for environment in place::environments(connection)? {
+        found.extend(list::first(connection, "an entity", &sql, (environment, kind.as_str(), name), decode)?);
+    }
     let wanted = match &selector.environment {
         Some(environment) => found.iter().position(|entity| entity.environment == *environment),
         None if found.len() == 1 => Some(0),

@@ -151,10 +151,7 @@ fn improvements(
         let key = [entity.entity_type.as_str().to_owned().into(), entity.entity_id.into()];
         conditions.with("i.entity_type = ? AND i.entity_id = ?", key);
     }
-    if !filter.status.is_empty() {
-        let list = filter.status.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(" ");
-        conditions.with("' ' || ? || ' ' LIKE '% ' || i.status || ' %'", [list.into()]);
-    }
+    conditions.among("i.status", filter.status.iter().map(|status| status.as_str()).collect());
     conditions.given("i.opportunity_id = ?", filter.opportunity_id);
     if let Some(cursor) = &page.cursor {
         let mut parts = Parts::of("il", cursor)?;

@@ -1,5 +1,8 @@
 //! Queries that return rows, whole or a page at a time.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use crate::sql::Value;
 use crate::sql::{Connection, Params, Row};
 
@@ -10,7 +13,7 @@ use crate::page::{PageRequest, Paged};
 /// Conditions joined by AND: fixed fragments of SQL, each with its bound parameters.
 #[derive(Default)]
 pub(super) struct Conditions {
-    fragments: Vec<&'static str>,
+    fragments: Vec<Cow<'static, str>>,
     parameters: Vec<Value>,
 }
 
@@ -22,12 +25,22 @@ impl Conditions {
 
     /// Adds a condition without parameters.
     pub(super) fn when(&mut self, fragment: &'static str) {
-        self.fragments.push(fragment);
+        self.fragments.push(fragment.into());
+    }
+
+    /// Adds the condition that a column is one of these names, where there are any. They are ours, never from outside,
+    /// and stand in the statement: planners know how many rows have each, and see which partial indexes hold them.
+    pub(super) fn among(&mut self, column: &'static str, mut names: Vec<&'static str>) {
+        if !names.is_empty() {
+            let mut seen = HashSet::new();
+            names.retain(|name| seen.insert(*name));
+            self.fragments.push(format!("{column} IN ('{}')", names.join("', '")).into());
+        }
     }
 
     /// Adds a condition with a parameter for each `?` in it.
     pub(super) fn with<const N: usize>(&mut self, fragment: &'static str, parameters: [Value; N]) {
-        self.fragments.push(fragment);
+        self.fragments.push(fragment.into());
         self.parameters.extend(parameters);
     }
 

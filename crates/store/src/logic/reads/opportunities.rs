@@ -170,10 +170,7 @@ fn opportunities(
         let key = [entity.entity_type.as_str().to_owned().into(), entity.entity_id.into()];
         conditions.with("o.entity_type = ? AND o.entity_id = ?", key);
     }
-    if !filter.status.is_empty() {
-        let list = filter.status.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(" ");
-        conditions.with("' ' || ? || ' ' LIKE '% ' || o.status || ' %'", [list.into()]);
-    }
+    conditions.among("o.status", filter.status.iter().map(|status| status.as_str()).collect());
     conditions.given("o.kind = ?", filter.kind.map(|kind| kind.as_str().to_owned()));
     conditions.given("o.source = ?", filter.source.map(|source| source.as_str().to_owned()));
     conditions.given("o.potential_impact = ?", filter.impact.map(|impact| impact.as_str().to_owned()));

@@ -21,12 +21,23 @@ pub(super) struct Place {
     pub(super) task: Option<String>,
 }
 
+/// The environments that entities are in, in their order: a seek in the index of names for each, however many entities
+/// there are.
+pub(super) fn environments(connection: &Connection) -> Result<Vec<String>, Fault> {
+    let sql = "WITH RECURSIVE found (environment) AS (
+            SELECT min(environment) FROM entities
+            UNION ALL
+            SELECT (SELECT min(n.environment) FROM entities AS n WHERE n.environment > found.environment)
+            FROM found WHERE found.environment IS NOT NULL
+        )
+        SELECT environment FROM found WHERE environment IS NOT NULL";
+    list::all(connection, "an environment", sql, [], |row| Ok(row.get(0)?))
+}
+
 /// Everywhere that `name` names a trace or a task, in any environment.
 pub(super) fn of(connection: &Connection, name: &str) -> Result<Vec<Place>, Fault> {
-    let sql = "SELECT DISTINCT environment FROM entities";
-    let environments: Vec<String> = list::all(connection, "an environment", sql, [], |row| Ok(row.get(0)?))?;
     let mut places = Vec::new();
-    for environment in environments {
+    for environment in environments(connection)? {
         if let Some(trace_no) = trace(connection, &environment, name)? {
             places.push(Place { environment: environment.clone(), trace_no, task: None });
         }

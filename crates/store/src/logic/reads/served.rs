@@ -42,8 +42,14 @@ fn named(connection: &Connection, entities: &[EntityKey]) -> Result<Paged<Served
     let keys = serde_json::to_string(&keys).map_err(|error| corrupt("keys of entities", error))?;
     let from = format!(
         "FROM (SELECT DISTINCT value ->> 0 AS entity_type, CAST(value ->> 1 AS bigint) AS entity_id FROM {}) AS wanted
-        CROSS JOIN entities AS n ON n.entity_type = wanted.entity_type AND n.entity_id = wanted.entity_id",
+        {}",
         connection.each("?1", "key"),
+        // PostgreSQL does not see how few they are: one by one, or it reads all entities.
+        connection.either(
+            "CROSS JOIN entities AS n ON n.entity_type = wanted.entity_type AND n.entity_id = wanted.entity_id",
+            "JOIN LATERAL (SELECT * FROM entities AS e
+                WHERE e.entity_type = wanted.entity_type AND e.entity_id = wanted.entity_id OFFSET 0) AS n ON TRUE",
+        ),
     );
     let sql = format!("{COLUMNS}, {} {from} {JOINS} {ORDER}", trials::COLUMNS);
     Ok(Paged { items: list::all(connection, "what is served", &sql, [keys], decode)?, next: None })

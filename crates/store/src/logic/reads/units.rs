@@ -19,9 +19,11 @@ use crate::rows::UnitBatch;
 /// Most changes that are read at once.
 const MOST_CHANGES: u32 = 10_000;
 /// Traces in a row that are of no use, after which the way back into the past ends: they began too early, their raw
-/// events are gone, or they are of sessions beyond the limit. Traces are numbered as they arrive, so what lies beyond is older still, but for imports out
-/// of order.
+/// events are gone, or they are of sessions beyond the limit. Traces are numbered as they arrive, so what lies beyond is
+/// older still, but for imports out of order.
 const OF_NO_USE: usize = 1_000;
+/// Traces that are asked for at once on that way.
+const AT_ONCE: i64 = 1_000;
 
 /// Units of a trial that changed after `cursor`.
 pub(super) fn changed(connection: &Connection, trial: i64, cursor: i64, limit: u32) -> Result<UnitBatch, Fault> {
@@ -80,23 +82,18 @@ fn past_traces(
     when: &Range<Time>,
     limit: usize,
 ) -> Result<BTreeMap<String, Vec<i64>>, Fault> {
-    let mut traces = connection.prepare_cached(
-        "SELECT DISTINCT trace_no FROM task_rows WHERE pseudo = 0 AND entity_type = ?1 AND entity_id = ?2
-         ORDER BY trace_no DESC",
-    )?;
     let of_trace = "SELECT min(k.first_us),
             min(CASE WHEN k.entity_type = ?2 AND k.entity_id = ?3 THEN k.session_id END),
             (SELECT trace_key FROM traces AS t WHERE t.trace_no = ?1),
             EXISTS (SELECT 1 FROM pruned_traces AS p WHERE p.trace_no = ?1)
         FROM task_rows AS k WHERE k.trace_no = ?1 AND k.pseudo = 0";
     let key = (entity.entity_type.code(), entity.entity_id);
-    let mut rows = traces.query(key)?;
     let mut found: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     let mut of_no_use = 0;
+    let mut way = Way { connection, key, before: i64::MAX, read: Vec::new().into_iter() };
     while of_no_use < OF_NO_USE
-        && let Some(row) = rows.next()?
+        && let Some(trace_no) = way.next()?
     {
-        let trace_no: i64 = row.get(0)?;
         let read = |row: &Row<'_>| {
             let mut columns = Columns::of(row, "a trace");
             let start = columns.time_option()?;
@@ -125,6 +122,30 @@ fn past_traces(
         }
     }
     Ok(found)
+}
+
+/// The traces with tasks of an entity, the latest first, read some at a time: few need all of them.
+struct Way<'c> {
+    connection: &'c Connection,
+    key: (i64, i64),
+    /// Those from here on were read.
+    before: i64,
+    read: std::vec::IntoIter<i64>,
+}
+
+impl Way<'_> {
+    fn next(&mut self) -> Result<Option<i64>, Fault> {
+        if self.read.as_slice().is_empty() {
+            let sql = "SELECT DISTINCT trace_no FROM task_rows
+                WHERE pseudo = 0 AND entity_type = ?1 AND entity_id = ?2 AND trace_no < ?3
+                ORDER BY trace_no DESC LIMIT ?4";
+            let parameters = (self.key.0, self.key.1, self.before, AT_ONCE);
+            self.read = list::all(self.connection, "a trace", sql, parameters, |row| Ok(row.get(0)?))?.into_iter();
+        }
+        let next = self.read.next();
+        self.before = next.unwrap_or(self.before);
+        Ok(next)
+    }
 }
 
 /// What events say of a unit beyond its tasks.

@@ -64,7 +64,7 @@ fn latest(connection: &Connection, entity: EntityKey, start: Time, max_tasks: u3
         "SELECT k.trace_no, k.task, t.environment, t.trace_key, k.outcome, k.last_us, {DURATION_MS},
             coalesce(k.end_tokens_in, k.tokens_in) + coalesce(k.end_tokens_out, k.tokens_out),
             CAST(coalesce(k.end_cost_nano, k.cost_nano) AS double precision) / 1e9, k.errors, a.attributes,
-            EXISTS (SELECT 1 FROM pruned_traces AS p WHERE p.trace_no = k.trace_no)
+            (SELECT 1 FROM pruned_traces AS p WHERE p.trace_no = k.trace_no) IS NOT NULL
         FROM task_rows AS k
         CROSS JOIN traces AS t ON t.trace_no = k.trace_no
         LEFT JOIN attribute_sets AS a ON a.attributes_no = k.attributes_no

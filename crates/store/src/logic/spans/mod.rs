@@ -196,8 +196,8 @@ fn place<'b>(desk: &mut Desk<'b>, receipt: &mut IntakeReceipt) -> Result<(Vec<Ar
 fn settle(desk: &mut Desk<'_>, before_us: i64) -> Result<u64, Fault> {
     let quiet: Vec<(i64, String)> = {
         let mut statement = desk.connection.prepare_cached(
-            "SELECT u.trace_no, t.environment FROM unsettled_traces AS u JOIN traces AS t ON t.trace_no = u.trace_no
-             WHERE u.last_us <= ?1 ORDER BY u.trace_no LIMIT ?2",
+            "SELECT u.trace_no, (SELECT t.environment FROM traces AS t WHERE t.trace_no = u.trace_no)
+             FROM unsettled_traces AS u WHERE u.last_us <= ?1 ORDER BY u.trace_no LIMIT ?2",
         )?;
         let rows = statement.query_map((before_us, MAX_SETTLED), |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect::<Result<_, _>>()?
