@@ -19,9 +19,13 @@ pub(crate) struct Args {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7878")]
     listen: String,
-    /// Another address that takes OpenTelemetry over gRPC, which --listen does too; `none` for none [default: the setting
-    /// otlp.grpc_listen, 127.0.0.1:4317 unless changed]
-    #[arg(long, value_name = "HOST:PORT", env = "UPLIFT_OTLP_GRPC_LISTEN")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "UPLIFT_OTLP_GRPC_LISTEN",
+        help = "Another address that takes OpenTelemetry over gRPC, which --listen does too; `none` for none [default: the \
+                setting otlp.grpc_listen, 127.0.0.1:4317 unless changed]"
+    )]
     otlp_grpc_listen: Option<String>,
     #[command(flatten)]
     settings: config::Args,
