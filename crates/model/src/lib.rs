@@ -16,9 +16,11 @@
 //!   and by which durable process.
 //! - [`metric`], [`trial`], [`preflight`], [`verdict`]: what is measured, who is compared, what can be seen at all, and
 //!   what was found.
+//! - [`access`]: who may do what.
 //! - [`policy`]: every default, in one table.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod alert;
 pub mod check;
 pub mod difference;

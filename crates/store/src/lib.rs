@@ -15,13 +15,14 @@
 //! - [`reads`], [`writes`], [`notices`]: the facade.
 //! - [`store`]: a store in a database that speaks SQL; [`sqlite`], [`postgres`]: the two there are, each with a thread that
 //!   writes; `pool`: connections for reading.
-//! - `sql`: one way to talk to both; `logic`: what both do, statement by statement.
+//! - `migrations`: the names of the migrations of both. `sql`: one way to talk to both; `logic`: what both do, statement by statement.
 //! - [`moving`]: a database of SQLite carried over to PostgreSQL.
 //! - `suite` (with the feature of that name): what every engine must pass.
 #![forbid(unsafe_code)]
 
 pub mod error;
 mod logic;
+mod migrations;
 pub mod moving;
 pub mod notices;
 pub mod page;
@@ -40,8 +41,8 @@ pub use error::{StoreError, StoreResult};
 pub use notices::{Notice, Notices};
 pub use page::{PageRequest, Paged};
 pub use reads::{
-    DetectionReads, EntityReads, EventReads, ImprovementReads, OpportunityReads, ProcessReads, ReviewReads, Store,
-    SystemReads, TaskReads, TrialReads,
+    AccessReads, DetectionReads, EntityReads, EventReads, ImprovementReads, OpportunityReads, ProcessReads,
+    ReviewReads, Store, SystemReads, TaskReads, TrialReads,
 };
 pub use store::SqlStore;
 pub use writes::{IntakeBatch, IntakeReceipt, Prune, Pruned, StepCommit, StepReceipt, Write, Writes};

@@ -1,6 +1,7 @@
 //! Reads: a small trait per noun.
 
 use async_trait::async_trait;
+use uplift_model::access::{AuditRecord, Token};
 use uplift_model::alert::Alert;
 use uplift_model::entity::{Entity, EntityKey};
 use uplift_model::history::TrackRecord;
@@ -18,10 +19,10 @@ use crate::error::StoreResult;
 use crate::notices::Notices;
 use crate::page::{PageRequest, Paged};
 use crate::rows::{
-    AnalyticsRow, ClaimTerms, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend,
-    EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow,
-    LeaseRow, Mark, MetricsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RevisionSince,
-    ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
+    AnalyticsRow, AuditFilter, ClaimTerms, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow,
+    EntityTrend, EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter,
+    InboxRow, LeaseRow, Mark, MetricsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow,
+    RevisionSince, ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
 };
 use crate::writes::Writes;
 
@@ -38,6 +39,7 @@ pub trait Store:
     + ProcessReads
     + Notices
     + SystemReads
+    + AccessReads
     + Writes
     + Send
     + Sync
@@ -450,4 +452,26 @@ pub trait SystemReads {
     /// # Errors
     /// When the engine fails.
     async fn migrations(&self) -> StoreResult<Vec<String>>;
+}
+
+/// Tokens, and the audit log.
+#[async_trait]
+pub trait AccessReads {
+    /// Tokens that are not revoked, by number; expired ones are among them.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn tokens_in_force(&self) -> StoreResult<Vec<Token>>;
+
+    /// All tokens, the latest first.
+    ///
+    /// # Errors
+    /// On a cursor of another list, or when the engine fails.
+    async fn tokens(&self, page: PageRequest) -> StoreResult<Paged<Token>>;
+
+    /// What was asked to be changed and by whom, the latest first.
+    ///
+    /// # Errors
+    /// On a cursor of another list, or when the engine fails.
+    async fn audit_log(&self, filter: AuditFilter, page: PageRequest) -> StoreResult<Paged<AuditRecord>>;
 }

@@ -1,5 +1,6 @@
 //! What reads return, beyond the nouns of `model`; and by what they choose.
 
+mod access;
 mod filters;
 mod nodes;
 
@@ -15,6 +16,7 @@ use uplift_model::rollup::OperationDelta;
 use uplift_model::trial::{TrialRecord, UnitRecord};
 use uplift_model::{Hour, Time};
 
+pub use self::access::AuditFilter;
 pub use self::filters::{
     ClaimTerms, EntityFilter, EntitySelector, EventFilter, ImprovementFilter, OpportunityFilter, TaskFilter,
     TrialFilter,

@@ -1,5 +1,7 @@
 //! Writes: two.
 
+pub mod access;
+
 use async_trait::async_trait;
 use serde_json::Value;
 use uplift_model::alert::AlertFinding;
@@ -19,6 +21,7 @@ use uplift_model::trial::{ShareStage, Trial};
 use uplift_model::verdict::Verdict;
 use uplift_model::{Hour, Time};
 
+use self::access::AccessWrite;
 use crate::error::StoreResult;
 use crate::rows::NodeRow;
 
@@ -143,6 +146,8 @@ pub struct StepReceipt {
     pub reconfigured: Vec<EntityKey>,
     /// What was deleted because it is old, where that was asked for.
     pub pruned: Option<Pruned>,
+    /// Numbers of the tokens and entries of the audit log that were put on record, in order.
+    pub recorded: Vec<i64>,
 }
 
 /// What is to be deleted because it is old.
@@ -224,6 +229,8 @@ pub const ASKED_TYPE: &str = "improvement_type";
 /// One change. New nouns add variants; no variant is a general "run this SQL".
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
+    /// Tokens, and the audit log.
+    Access(AccessWrite),
     /// Declares an entity; does nothing where it exists.
     DeclareEntity {
         /// Its name.

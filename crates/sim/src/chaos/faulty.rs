@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::broadcast::Receiver;
+use uplift_model::access::{AuditRecord, Token};
 use uplift_model::alert::Alert;
 use uplift_model::entity::{Entity, EntityKey};
 use uplift_model::history::TrackRecord;
@@ -20,15 +21,15 @@ use uplift_model::task::Task;
 use uplift_model::trial::{AssignmentUnit, TrialRecord, UnitRecord};
 use uplift_model::{Hour, Time};
 use uplift_store::rows::{
-    AnalyticsRow, ClaimTerms, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend,
-    EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow,
-    LeaseRow, Mark, MetricsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RevisionSince,
-    ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
+    AnalyticsRow, AuditFilter, ClaimTerms, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow,
+    EntityTrend, EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter,
+    InboxRow, LeaseRow, Mark, MetricsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow,
+    RevisionSince, ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
 };
 use uplift_store::{
-    DetectionReads, EntityReads, EventReads, ImprovementReads, IntakeBatch, IntakeReceipt, Notice, Notices,
-    OpportunityReads, PageRequest, Paged, ProcessReads, ReviewReads, SqlStore, StepCommit, StepReceipt, Store,
-    StoreError, StoreResult, SystemReads, TaskReads, TrialReads, Writes,
+    AccessReads, DetectionReads, EntityReads, EventReads, ImprovementReads, IntakeBatch, IntakeReceipt, Notice,
+    Notices, OpportunityReads, PageRequest, Paged, ProcessReads, ReviewReads, SqlStore, StepCommit, StepReceipt,
+    Store, StoreError, StoreResult, SystemReads, TaskReads, TrialReads, Writes,
 };
 
 use super::ledger::Ledger;
@@ -296,5 +297,10 @@ reads! {
         fn alerts(active_only: bool, page: PageRequest) -> Paged<Alert>;
         fn setting(name: String) -> Option<Value>;
         fn migrations() -> Vec<String>;
+    }
+    AccessReads {
+        fn tokens_in_force() -> Vec<Token>;
+        fn tokens(page: PageRequest) -> Paged<Token>;
+        fn audit_log(filter: AuditFilter, page: PageRequest) -> Paged<AuditRecord>;
     }
 }

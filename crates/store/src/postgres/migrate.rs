@@ -2,31 +2,11 @@
 
 use super::session::Session;
 use crate::error::{StoreError, StoreResult};
-use crate::sqlite::LATEST_VERSION;
+use crate::migrations::{self, LATEST_VERSION};
 
-macro_rules! migrations {
-    ($($name:literal),+ $(,)?) => {
-        /// Name and text of every migration, in order; a migration's number is its place, from 1. The names are those
-        /// of SQLite's.
-        pub const MIGRATIONS: &[(&str, &str)] = &[
-            $(($name, include_str!(concat!("../../../../migrations/postgres/", $name, ".sql")))),+
-        ];
-    };
-}
-
-migrations![
-    "001_add_entity_framework",
-    "002_add_event_system",
-    "003_add_rolling_reviews",
-    "004_add_process_framework",
-    "005_add_optional_tools_and_agents",
-    "006_add_improvement_history",
-    "007_add_self_improvement_context",
-    "008_add_trials",
-    "009_add_spans",
-    "010_add_retention",
-    "011_add_nodes",
-];
+/// Name and text of every migration, in order; a migration's number is its place, from 1. The names are those of
+/// SQLite's.
+pub const MIGRATIONS: &[(&str, &str)] = migrations::POSTGRES;
 
 /// Held while migrations run: any number, but ours.
 const LOCK: i64 = 0x7570_6c69_6674;

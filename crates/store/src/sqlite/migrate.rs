@@ -7,32 +7,13 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::BUSY_TIMEOUT;
 use super::fault::of_sqlite;
 use crate::error::{StoreError, StoreResult};
+use crate::migrations;
 
-macro_rules! migrations {
-    ($($name:literal),+ $(,)?) => {
-        /// Name and text of every migration, in order; a migration's number is its place, from 1.
-        pub const MIGRATIONS: &[(&str, &str)] = &[
-            $(($name, include_str!(concat!("../../../../migrations/sqlite/", $name, ".sql")))),+
-        ];
-    };
-}
-
-migrations![
-    "001_add_entity_framework",
-    "002_add_event_system",
-    "003_add_rolling_reviews",
-    "004_add_process_framework",
-    "005_add_optional_tools_and_agents",
-    "006_add_improvement_history",
-    "007_add_self_improvement_context",
-    "008_add_trials",
-    "009_add_spans",
-    "010_add_retention",
-    "011_add_nodes",
-];
+/// Name and text of every migration, in order; a migration's number is its place, from 1.
+pub const MIGRATIONS: &[(&str, &str)] = migrations::SQLITE;
 
 /// The schema version this code writes.
-pub const LATEST_VERSION: i64 = MIGRATIONS.len() as i64;
+pub const LATEST_VERSION: i64 = migrations::LATEST_VERSION;
 
 /// Marks a file as ours, in the header field for that: "uplf".
 const APPLICATION_ID: i64 = 0x7570_6c66;

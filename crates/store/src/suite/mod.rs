@@ -8,6 +8,7 @@
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "these are tests")]
 
+pub mod access;
 pub mod claims;
 pub mod detection;
 pub mod folding;
@@ -105,6 +106,11 @@ macro_rules! store_suite {
                 settings_round_trip,
                 a_commit_is_all_or_nothing,
                 an_empty_store_is_healthy,
+            ],
+            access: [
+                tokens_come_and_go,
+                uses_are_noted,
+                actions_are_written_down,
             ],
             claims: [
                 what_is_claimed_comes_back,

@@ -8,6 +8,7 @@
 //! - `opportunities`, `detection` (with `window`), `reviews`, `improvements`, `trials` (with `units`), `processes`.
 //! - `served`, `system`.
 
+mod access;
 mod cursor;
 mod decode;
 mod detection;

@@ -1,5 +1,6 @@
 //! What a step of the loop decided, written whole or not at all.
 
+mod access;
 mod entities;
 mod improvements;
 mod opportunities;
@@ -104,6 +105,7 @@ struct Step<'c> {
 impl Step<'_> {
     fn write(&mut self, write: &Write) -> Result<(), Fault> {
         match write {
+            Write::Access(write) => self.access(write),
             Write::DeclareEntity { name, config } => self.declare(name, config),
             Write::DeclareRunning { name, config, revision } => self.declare_running(name, config, revision),
             Write::SetEntityState { entity, state } => self.change_entity(*entity, "state", state.as_str()),
