@@ -4,7 +4,8 @@
 use anyhow::{Context, anyhow, bail};
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, StatusCode};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use reqwest::Url;
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -17,6 +18,8 @@ use crate::usage::Misuse;
 
 /// Largest answer taken from a server or from ourselves.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// The environment variable that holds the token to show to a server.
+pub(crate) const TOKEN: &str = "UPLIFT_TOKEN";
 /// Stands for this process in addresses; nothing is ever sent there.
 const HERE: &str = "http://localhost/";
 
@@ -179,39 +182,93 @@ impl Api {
         self.send(Method::POST, path, Some(body)).await
     }
 
+    /// Takes something away.
+    pub(crate) async fn delete(&self, path: &Endpoint) -> anyhow::Result<Value> {
+        self.send(Method::DELETE, path, None).await
+    }
+
     /// Puts something in place.
     pub(crate) async fn put(&self, path: &Endpoint, body: &Value) -> anyhow::Result<Value> {
         self.send(Method::PUT, path, Some(body)).await
     }
 
+    /// Posts JSON with headers; status and body of the answer, as they are.
+    pub(crate) async fn exchange(
+        &self,
+        path: &Endpoint,
+        headers: &[(&'static str, String)],
+        body: String,
+    ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+        match self {
+            Self::There(client) => {
+                let mut request = client.request(Method::POST, path)?.header("content-type", "application/json");
+                for (name, value) in headers {
+                    request = request.header(*name, value);
+                }
+                let answer = client.raw(request.body(body)).await?;
+                let status = answer.status();
+                let bytes =
+                    answer.bytes().await.with_context(|| format!("the server at {} broke off", client.base))?;
+                Ok((status, bytes.to_vec()))
+            }
+            Self::Here(here) => here.exchange(Method::POST, path, headers, Some(body)).await,
+        }
+    }
+
     async fn send(&self, method: Method, path: &Endpoint, body: Option<&Value>) -> anyhow::Result<Value> {
         match self {
             Self::There(client) => client.send(method, path, body).await,
-            Self::Here(Here { router, engine, restored }) => {
-                restored.get_or_try_init(|| engine.restore()).await?;
-                let url = path.under(&Url::parse(HERE)?)?;
-                let request = Request::builder()
-                    .method(method)
-                    .uri(url.as_str())
-                    .header("host", "localhost")
-                    .header("content-type", "application/json")
-                    .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))?;
-                let answer = router.clone().oneshot(request).await?;
-                let status = answer.status();
-                let bytes = to_bytes(answer.into_body(), MAX_ANSWER_BYTES).await?;
+            Self::Here(here) => {
+                let (status, bytes) = here.exchange(method, path, &[], body.map(Value::to_string)).await?;
                 understand(status, &bytes)
             }
         }
     }
 }
 
+impl Here {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &Endpoint,
+        headers: &[(&'static str, String)],
+        body: Option<String>,
+    ) -> anyhow::Result<(StatusCode, Vec<u8>)> {
+        self.restored.get_or_try_init(|| self.engine.restore()).await?;
+        let url = path.under(&Url::parse(HERE)?)?;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(url.as_str())
+            .header("host", "localhost")
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(body.map_or_else(Body::empty, Body::from))?;
+        let answer = self.router.clone().oneshot(request).await?;
+        let status = answer.status();
+        let bytes = to_bytes(answer.into_body(), MAX_ANSWER_BYTES).await?;
+        Ok((status, bytes.to_vec()))
+    }
+}
+
 impl Client {
     /// A client of the server at `url`.
     pub(crate) fn new(url: &str) -> anyhow::Result<Self> {
-        let base = Url::parse(url).ok().filter(|url| url.scheme() == "http" && url.has_host()).ok_or_else(|| {
-            Misuse::error(format!("`{url}` is not the address of a server, such as http://127.0.0.1:7878"))
-        })?;
-        Ok(Self { http: reqwest::Client::builder().build()?, base })
+        let base = Url::parse(url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .ok_or_else(|| {
+                Misuse::error(format!("`{url}` is not the address of a server, such as http://127.0.0.1:7878"))
+            })?;
+        let mut headers = HeaderMap::new();
+        if let Some(token) = std::env::var(TOKEN).ok().filter(|token| !token.is_empty()) {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+                .map_err(|_| Misuse::error(format!("{TOKEN} holds something that is no token")))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        Ok(Self { http: reqwest::Client::builder().default_headers(headers).build()?, base })
     }
 
     /// A request to an endpoint, to be given a body.
@@ -274,6 +331,9 @@ impl std::error::Error for Refused {}
 
 /// An answer as JSON, or what the problem in it says.
 fn understand(status: StatusCode, bytes: &[u8]) -> anyhow::Result<Value> {
+    if status == StatusCode::NO_CONTENT {
+        return Ok(Value::Null);
+    }
     let body: Option<Value> = serde_json::from_slice(bytes).ok();
     if status.is_success() {
         return body.context("the server answered with something that is not JSON: is it uplift?");
@@ -304,7 +364,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_none_is_misuse() {
-        for url in ["localhost:7878", "https://x", "file:///x", ""] {
+        for url in ["localhost:7878", "ftp://x", "file:///x", ""] {
             assert!(Client::new(url).err().is_some_and(|error| error.is::<Misuse>()), "{url}");
         }
     }

@@ -39,6 +39,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // For every TLS client and server of this process. An error means that one is installed already.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     match cli::run() {
         Ok(code) => code,
         Err(error) => {

@@ -1,6 +1,7 @@
 //! The server: store, engine, detection and HTTP in one process, until somebody asks it to stop.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -8,9 +9,11 @@ use axum::Router;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use uplift_model::Policy;
+use uplift_model::policy::TokensNeeded;
 use uplift_runner::Engine;
-use uplift_web::{AppState, ConnectionLimits};
+use uplift_web::{AppState, ConnectionLimits, Guarding, Kept, Tls, check_listen, is_loopback};
 
 use crate::database::{Opened, Place};
 use crate::lock::Holder;
@@ -24,7 +27,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// How long requests may go on once the server was asked to stop.
 const GRACE: Duration = Duration::from_secs(10);
 /// What the line begins with that says where the server listens.
-const ANNOUNCEMENT: &str = "listening on http://";
+const ANNOUNCEMENT: &str = "listening on ";
 /// What the line begins with that says where else telemetry is taken.
 const GRPC_ANNOUNCEMENT: &str = "taking OpenTelemetry over gRPC also on ";
 
@@ -37,21 +40,61 @@ pub(crate) struct Options {
     pub(crate) otlp_grpc_listen: Option<String>,
     /// Names under which it may be addressed beside those of the loopback interface.
     pub(crate) allowed_hosts: Vec<String>,
+    /// The files of a certificate and its key.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    /// A proxy before the server speaks TLS.
+    pub(crate) behind_proxy: bool,
+}
+
+impl Options {
+    /// What keeps others out; said with the reason where the addresses ask for more.
+    fn guarding(&self, engine: &Engine, addresses: &[SocketAddr]) -> anyhow::Result<Guarding> {
+        let any = engine.tokens().any();
+        self.check(any, addresses)?;
+        let asked = engine.policy().access.tokens == TokensNeeded::Always;
+        let tokens = asked || self.behind_proxy || !addresses.iter().copied().all(is_loopback);
+        if tokens && !any {
+            return Err(Misuse::error(
+                "tokens are asked for, and there are none that would let anybody in: create one first, with \
+                 uplift token create admin --role admin",
+            ));
+        }
+        Ok(Guarding { tokens, behind_proxy: self.behind_proxy, tls: self.is_sealed() })
+    }
+
+    /// Whether what is said cannot be overheard.
+    fn is_sealed(&self) -> bool {
+        self.tls.is_some() || self.behind_proxy
+    }
+
+    fn check(&self, tokens: bool, addresses: &[SocketAddr]) -> anyhow::Result<()> {
+        let kept = Kept { tokens, sealed: self.is_sealed() };
+        let checked = addresses.iter().try_for_each(|address| check_listen(*address, kept));
+        checked.map_err(|error| Misuse::error(error.to_string()))
+    }
 }
 
 /// The addresses it listens on.
 struct Listeners {
     all: TcpListener,
     grpc: Option<TcpListener>,
+    tls: Option<Tls>,
 }
 
 /// Runs until SIGINT or SIGTERM.
 pub(crate) async fn run(database: &Place, options: &Options, policy: Policy) -> anyhow::Result<()> {
     let address = resolve(&options.listen)?;
     let grpc_address = options.otlp_grpc_listen.as_deref().map(resolve).transpose()?;
+    let tls = options.tls.as_ref().map(|(certificate, key)| Tls::load(certificate, key)).transpose()?;
+    let addresses: Vec<SocketAddr> = std::iter::once(address).chain(grpc_address).collect();
+    // Before anything listens where others could already reach it.
+    if !addresses.iter().copied().all(is_loopback) {
+        let tokens = has_tokens(database, &policy).await;
+        options.check(tokens, &addresses)?;
+    }
     let listener = bind(address).await?;
     let bound = listener.local_addr()?;
-    let url = format!("http://{bound}");
+    let url = format!("{}://{bound}", if tls.is_some() { "https" } else { "http" });
     let store = match database.open(&Holder::this_process(Some(url.clone())), || Ok(policy)).await? {
         Opened::Ours(store) => store,
         Opened::Held(holder) => {
@@ -60,6 +103,14 @@ pub(crate) async fn run(database: &Place, options: &Options, policy: Policy) -> 
     };
     store.engine.set_url(url.clone());
     uplift_runner::watch::prepare(&store.engine).await?;
+    store.engine.tokens().load(store.engine.store()).await?;
+    let guarding = match options.guarding(&store.engine, &addresses) {
+        Ok(guarding) => guarding,
+        Err(error) => {
+            store.close().await;
+            return Err(error);
+        }
+    };
     let mut announced = announcement(&url, database);
     let grpc = match grpc_address {
         Some(address) => bind_beside(address, &url).await,
@@ -68,8 +119,8 @@ pub(crate) async fn run(database: &Place, options: &Options, policy: Policy) -> 
     if let Some(address) = grpc.as_ref().and_then(|listener| listener.local_addr().ok()) {
         announced = format!("{announced}{GRPC_ANNOUNCEMENT}{address}\n");
     }
-    let listeners = Listeners { all: listener, grpc };
-    let ended = until_stopped(&store.engine, listeners, &announced, &options.allowed_hosts).await;
+    let listeners = Listeners { all: listener, grpc, tls };
+    let ended = until_stopped(&store.engine, listeners, &announced, (&options.allowed_hosts, guarding)).await;
     store.close().await;
     ended
 }
@@ -78,28 +129,25 @@ async fn until_stopped(
     engine: &Engine,
     listeners: Listeners,
     announcement: &str,
-    allowed_hosts: &[String],
+    (allowed_hosts, guarding): (&[String], Guarding),
 ) -> anyhow::Result<()> {
     let signal = stop_signal()?;
     let (stop, stopped) = watch::channel(false);
-    let state = AppState::new(engine.clone(), install_metrics()?, allowed_hosts);
+    let state = AppState::new(engine.clone(), install_metrics()?, allowed_hosts).guarding(guarding);
+    let (tls, limits) = (listeners.tls.as_ref().map(Tls::acceptor).transpose()?, ConnectionLimits::default());
+    if let Some(tls) = listeners.tls {
+        tokio::spawn(tls.keep_current());
+    }
     let mut beside = listeners.grpc.map_or_else(
         || tokio::spawn(until(stopped.clone())),
         |grpc| {
             let app = uplift_web::grpc_router(state.clone());
-            tokio::spawn(uplift_web::serve(grpc, app, ConnectionLimits::default(), until(stopped.clone())))
+            tokio::spawn(uplift_web::serve(grpc, app, limits, tls.clone(), until(stopped.clone())))
         },
     );
     let app = uplift_web::router(state);
-    let mut server =
-        tokio::spawn(uplift_web::serve(listeners.all, app, ConnectionLimits::default(), until(stopped.clone())));
-    let mut detection =
-        tokio::spawn(keep_going(engine.clone(), stopped.clone(), "detection", uplift_runner::watch::run));
-    let mut improving =
-        tokio::spawn(keep_going(engine.clone(), stopped.clone(), "improving", uplift_runner::processes::run));
-    let mut resolving =
-        tokio::spawn(keep_going(engine.clone(), stopped.clone(), "resolving", uplift_runner::processes::keep_up));
-    let mut deleting = tokio::spawn(keep_going(engine.clone(), stopped, "retention", uplift_runner::retention::run));
+    let mut server = tokio::spawn(uplift_web::serve(listeners.all, app, limits, tls, until(stopped.clone())));
+    let mut loops = spawn_loops(engine, &stopped);
     crate::text::print(announcement)?;
     tokio::select! {
         () = signal => {}
@@ -111,18 +159,45 @@ async fn until_stopped(
     // An error means that both have ended already.
     let _ = stop.send(true);
     let all = async {
-        drop(tokio::join!(&mut server, &mut beside, &mut detection, &mut improving, &mut resolving, &mut deleting));
+        let loops = async { while loops.join_next().await.is_some() {} };
+        drop(tokio::join!(&mut server, &mut beside, loops));
     };
     if tokio::time::timeout(GRACE, all).await.is_err() {
         tracing::warn!("some requests did not end in time and were cut off; what was acknowledged is safe");
         server.abort();
         beside.abort();
-        detection.abort();
-        improving.abort();
-        resolving.abort();
-        deleting.abort();
+        loops.abort_all();
     }
     Ok(())
+}
+
+/// Does what a server does beside answering, until SIGINT or SIGTERM: for whoever has the store open and answers already.
+pub(crate) async fn go_on(engine: &Engine, url: &str, database: &Place) -> anyhow::Result<()> {
+    let signal = stop_signal()?;
+    let (stop, stopped) = watch::channel(false);
+    let mut loops = spawn_loops(engine, &stopped);
+    crate::text::print(&announcement(url, database))?;
+    signal.await;
+    engine.set_ready(false);
+    // An error means that all have ended already.
+    let _ = stop.send(true);
+    if tokio::time::timeout(GRACE, async { while loops.join_next().await.is_some() {} }).await.is_err() {
+        loops.abort_all();
+    }
+    Ok(())
+}
+
+/// Everything that a server does beside answering.
+fn spawn_loops(engine: &Engine, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
+    let mut loops = JoinSet::new();
+    let (engine, stopped) = (|| engine.clone(), || stopped.clone());
+    loops.spawn(keep_going(engine(), stopped(), "detection", uplift_runner::watch::run));
+    loops.spawn(keep_going(engine(), stopped(), "improving", uplift_runner::processes::run));
+    loops.spawn(keep_going(engine(), stopped(), "resolving", uplift_runner::processes::keep_up));
+    loops.spawn(keep_going(engine(), stopped(), "telling of verdicts", uplift_runner::requests::answers::run));
+    loops.spawn(keep_going(engine(), stopped(), "notifying", uplift_runner::notifying::run));
+    loops.spawn(keep_going(engine(), stopped(), "retention", uplift_runner::retention::run));
+    loops
 }
 
 /// Runs one of the loops, and starts it again should it ever end by itself: a server that takes events and does nothing
@@ -160,13 +235,18 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
+/// Whether there are tokens in a database; there are none in one that does not exist or cannot be read.
+async fn has_tokens(database: &Place, policy: &Policy) -> bool {
+    let Ok(engine) = database.read_only(policy.clone()).await else { return false };
+    engine.tokens().load(engine.store()).await.is_ok() && engine.tokens().any()
+}
+
 fn resolve(listen: &str) -> anyhow::Result<SocketAddr> {
-    let address =
-        listen.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(|| {
-            Misuse::error(format!("`{listen}` is not an address to listen on, such as 127.0.0.1:7878"))
-        })?;
-    uplift_web::check_listen(address, false).map_err(|error| Misuse::error(error.to_string()))?;
-    Ok(address)
+    listen
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut found| found.next())
+        .ok_or_else(|| Misuse::error(format!("`{listen}` is not an address to listen on, such as 127.0.0.1:7878")))
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -200,7 +280,7 @@ fn announcement(url: &str, database: &Place) -> String {
 
 /// Host and port in the line by which a server says where it listens.
 pub(crate) fn address_in(line: &str) -> Option<&str> {
-    line.strip_prefix(ANNOUNCEMENT)?.split(',').next()
+    line.strip_prefix(ANNOUNCEMENT)?.split_once("://")?.1.split(',').next()
 }
 
 /// Installs the recorder of metrics and keeps it tidy.
@@ -235,8 +315,8 @@ mod tests {
     }
 
     #[test]
-    fn other_machines_are_not_let_in() {
-        for listen in ["0.0.0.0:0", "[::]:7878", "192.0.2.1:7878", "nonsense", "127.0.0.1"] {
+    fn addresses_are_addresses() {
+        for listen in ["nonsense", "127.0.0.1"] {
             assert!(resolve(listen).unwrap_err().is::<Misuse>(), "{listen}");
         }
         assert!(resolve("127.0.0.1:0").is_ok());

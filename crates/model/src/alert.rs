@@ -11,7 +11,7 @@ use crate::time::Time;
 names! {
     /// The kinds of alert.
     AlertKind,
-    "an alert (high_rollback_rate, degraded_performance, opportunity_backlog, recurring_failure)",
+    "an alert (high_rollback_rate, degraded_performance, opportunity_backlog, recurring_failure, disk_full)",
     {
         /// More than 30 % of decided improvements were taken back.
         HighRollbackRate = "high_rollback_rate",
@@ -21,6 +21,8 @@ names! {
         OpportunityBacklog = "opportunity_backlog",
         /// The same error 5 times or more in an hour.
         RecurringFailure = "recurring_failure",
+        /// Nothing could be written for want of room, within the last hour.
+        DiskFull = "disk_full",
     }
 }
 
@@ -59,6 +61,34 @@ pub struct AlertFinding {
     pub at: Time,
 }
 
+names! {
+    /// How far an alert has come.
+    AlertState,
+    "the state of an alert (open, acknowledged, resolved)",
+    {
+        /// It holds, and nobody has said that they look after it.
+        Open = "open",
+        /// It holds, and somebody looks after it.
+        Acknowledged = "acknowledged",
+        /// It no longer holds.
+        Resolved = "resolved",
+    }
+}
+
+/// That somebody looks after an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// When.
+    pub at: Time,
+    /// Who.
+    pub by: String,
+    /// What they had to say; at most [`MAX_NOTE_CHARS`] characters.
+    pub note: Option<String>,
+}
+
+/// Longest note on an alert, in characters.
+pub const MAX_NOTE_CHARS: usize = 1_000;
+
 /// An alert on record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
@@ -69,6 +99,27 @@ pub struct Alert {
     pub finding: AlertFinding,
     /// Whether it still holds.
     pub active: bool,
+    /// When it was raised, by the engine's clock.
+    pub raised_at: Time,
+    /// Since when it is below the threshold at which it clears, by the engine's clock; none while it is above.
+    pub quiet_since: Option<Time>,
+    /// Who looks after it, if somebody said so.
+    pub acknowledged: Option<Acknowledgement>,
     /// When it was resolved.
     pub resolved_at: Option<Time>,
+    /// Who resolved it by hand; none where it ended by itself.
+    pub resolved_by: Option<String>,
+}
+
+impl Alert {
+    /// How far it has come.
+    pub fn state(&self) -> AlertState {
+        if !self.active {
+            AlertState::Resolved
+        } else if self.acknowledged.is_some() {
+            AlertState::Acknowledged
+        } else {
+            AlertState::Open
+        }
+    }
 }

@@ -16,7 +16,7 @@
 //!   and by which durable process.
 //! - [`metric`], [`trial`], [`preflight`], [`verdict`]: what is measured, who is compared, what can be seen at all, and
 //!   what was found.
-//! - [`access`]: who may do what.
+//! - [`request`]: what agents ask for. [`notification`]: what others are told. [`access`]: who may do what.
 //! - [`policy`]: every default, in one table.
 #![forbid(unsafe_code)]
 
@@ -32,12 +32,14 @@ pub mod history;
 pub mod improvement;
 pub mod merge;
 pub mod metric;
+pub mod notification;
 pub mod operation;
 pub mod opportunity;
 pub mod policy;
 pub mod preflight;
 pub mod process;
 pub mod relationship;
+pub mod request;
 pub mod review;
 pub mod revision;
 pub mod rollup;

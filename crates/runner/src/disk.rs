@@ -15,8 +15,6 @@ use uplift_store::StoreError;
 const HOLD_US: i64 = 5_000_000;
 /// How long after the last refusal the alert holds, microseconds: while the disk is full it cannot be written.
 const ALERT_US: i64 = MICROS_PER_HOUR;
-/// What tells this alert from others of its kind.
-const FINGERPRINT: &str = "disk_full";
 
 /// A time during which the disk was full.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,9 +100,9 @@ impl Disk {
             return None;
         }
         Some(AlertFinding {
-            kind: AlertKind::RecurringFailure,
+            kind: AlertKind::DiskFull,
             entity: None,
-            fingerprint: FINGERPRINT.to_owned(),
+            fingerprint: String::new(),
             message: format!(
                 "no room left to write the database: {} commits were refused from {} to {}; free some space, or lower \
                  retention.max_bytes",
@@ -145,7 +143,7 @@ mod tests {
         assert!(disk.take_news(at(22)) && !disk.take_news(at(22)));
         // The alert could not be written meanwhile: it holds for a while.
         let alert = disk.alert(at(23)).unwrap();
-        assert_eq!((alert.kind, alert.value, alert.at), (AlertKind::RecurringFailure, 2.0, at(10)));
+        assert_eq!((alert.kind, alert.value, alert.at), (AlertKind::DiskFull, 2.0, at(10)));
         assert!(alert.message.contains("2 commits were refused"), "{}", alert.message);
         assert_eq!(disk.alert(at(12 + 3_601)), None);
         assert!(disk.take_news(at(12 + 3_601)) && !disk.take_news(at(12 + 3_601)));

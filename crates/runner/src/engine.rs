@@ -14,12 +14,15 @@ use uplift_model::{Policy, Time};
 use uplift_store::writes::{IntakeBatch, IntakeReceipt, StepCommit, StepReceipt, Write};
 use uplift_store::{Store, StoreError, StoreResult};
 
+use crate::access::Tokens;
 use crate::clock::{Clock, Steadiness};
 use crate::disk::Disk;
 use crate::helped::Known;
 use crate::nodes::Nodes;
+use crate::notifying::Feed;
 use crate::preparing;
 use crate::processes::lease::Held;
+use crate::requests::answers::Answers;
 use crate::snapshot::Snapshot;
 use crate::touched::Touched;
 
@@ -54,6 +57,9 @@ struct Inner {
     claims: tokio::sync::Mutex<()>,
     helped: Known,
     nodes: Nodes,
+    feed: Feed,
+    tokens: Tokens,
+    answers: Answers,
     /// Held while settings change, so that no change is lost.
     settings: tokio::sync::Mutex<()>,
 }
@@ -97,6 +103,9 @@ impl Engine {
             claims: tokio::sync::Mutex::new(()),
             helped: Known::default(),
             nodes: Nodes::default(),
+            feed: Feed::default(),
+            tokens: Tokens::default(),
+            answers: Answers::default(),
             settings: tokio::sync::Mutex::new(()),
         }))
     }
@@ -109,6 +118,16 @@ impl Engine {
     /// The policy in force.
     pub fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.0.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The tokens by which others are known.
+    pub fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    /// Those who listen for answers to requests.
+    pub fn answers(&self) -> &Answers {
+        &self.0.answers
     }
 
     /// The moment it is.
@@ -190,6 +209,11 @@ impl Engine {
     /// What this node knows of itself among others.
     pub(crate) fn nodes(&self) -> &Nodes {
         &self.0.nodes
+    }
+
+    /// What happens, for those who listen.
+    pub fn feed(&self) -> &Feed {
+        &self.0.feed
     }
 
     /// What was read of the history, to say what helped.

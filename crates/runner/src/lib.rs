@@ -19,10 +19,12 @@
 //! - [`proposing`], [`validating`], [`units`], `known` (of units, before they are assigned): what its steps look at;
 //!   `attached`: processes that come with a change.
 //! - [`snapshot`]: what resolvers read, without a lock.
+//! - [`notifying`]: news for others, by webhook and for those who listen.
 //! - [`helped`]: which kept improvements may be said to have helped.
-//! - [`control`]: what people do.
+//! - [`requests`]: what agents ask for. [`control`]: what people do. [`access`]: the tokens by which others are known.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod alerting;
 mod attached;
 pub mod clock;
@@ -34,9 +36,11 @@ pub mod inbox;
 mod known;
 pub mod load;
 pub mod nodes;
+pub mod notifying;
 mod preparing;
 pub mod processes;
 pub mod proposing;
+pub mod requests;
 pub mod retention;
 mod returning;
 pub mod settings;

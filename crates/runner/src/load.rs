@@ -10,7 +10,7 @@ use uplift_model::entity::Entity;
 use uplift_model::operation::Operation;
 use uplift_model::opportunity::OpportunityKind;
 use uplift_model::rollup::OperationDelta;
-use uplift_model::time::{HOURS_PER_DAY, MICROS_PER_DAY};
+use uplift_model::time::HOURS_PER_DAY;
 use uplift_model::{EntityKey, Time};
 use uplift_store::rows::{CallRow, EntitySelector, EntityTrend, Mark, TaskRow};
 use uplift_store::{PageRequest, StoreError, StoreResult};
@@ -215,40 +215,43 @@ pub(crate) fn stratum(attributes: &Map<String, Value>, keys: &[String]) -> Strin
     keys.iter().filter_map(value).collect::<Vec<_>>().join("/")
 }
 
-/// The health of the whole.
+/// The health of the whole, from the numbers that the view `system_self_improvement_status` rests on, too.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub async fn health(engine: &Engine) -> StoreResult<Health> {
     let policy = engine.policy();
     let store = engine.store();
-    let days = i64::from(policy.engine.rollback_rate_days);
-    let decisions = store.decisions(engine.now().plus_micros(-days * MICROS_PER_DAY)).await?;
-    let rolled_back = decisions.iter().filter(|decision| decision.rolled_back_for_harm).count();
-    let effects: Vec<f64> = decisions
-        .iter()
-        .filter(|decision| !decision.rolled_back_for_harm)
-        .filter_map(|decision| decision.effectiveness)
-        .collect();
+    let system = store.system_status().await?;
+    let alerts = store.alerts(true, PageRequest::first(uplift_store::page::MAX_PAGE)).await?;
+    let input = HealthInput {
+        kept: system.metrics.kept,
+        recent_decided: system.metrics.recent_decided,
+        rollback_rate: system.metrics.rollback_rate,
+        min_decisions: i64::from(policy.engine.rollback_rate_min_decisions),
+        mean_effectiveness: system.metrics.mean_effectiveness,
+        success_change: system.success_change,
+        duration_change: system.duration_change,
+        pending_opportunities: system.metrics.opportunities_pending,
+        backlog_alert: i64::from(policy.detection.backlog_alert),
+        alerts: alerts.items.into_iter().map(|alert| alert.finding).collect(),
+        full_disk: engine.disk().full().map(|full| full.refused),
+    };
+    Ok(assess(&input, &policy.health))
+}
+
+/// Relative changes of success and of durations over all these agents, the last 24 hours against the 7 days before; none
+/// where nothing is known.
+pub(crate) fn changes(trends: &[EntityTrend]) -> (Option<f64>, Option<f64>) {
     let (mut recent, mut before) = (OperationDelta::default(), OperationDelta::default());
-    for trend in current(store.entity_trends().await?) {
+    for trend in trends {
         recent.merge(trend.recent);
         before.merge(trend.before);
     }
     let success = |sum: &OperationDelta| (sum.n > 0).then(|| (sum.n - sum.errors) as f64 / sum.n as f64);
     let change = |(now, then): (f64, f64)| (then > 0.0).then(|| now / then - 1.0);
-    let alerts = store.alerts(true, PageRequest::first(uplift_store::page::MAX_PAGE)).await?;
-    Ok(assess(&HealthInput {
-        kept: (decisions.len() - rolled_back) as i64,
-        rolled_back: rolled_back as i64,
-        mean_effectiveness: (!effects.is_empty()).then(|| effects.iter().sum::<f64>() / effects.len() as f64),
-        success_change: success(&recent).zip(success(&before)).and_then(change),
-        duration_change: recent.mean_ln().zip(before.mean_ln()).map(|(now, then)| (now - then).exp_m1()),
-        pending_opportunities: store.metrics().await?.opportunities_pending,
-        backlog_alert: i64::from(policy.detection.backlog_alert),
-        alerts: alerts.items.into_iter().map(|alert| alert.finding).collect(),
-        full_disk: engine.disk().full().map(|full| full.refused),
-    }))
+    let success = success(&recent).zip(success(&before)).and_then(change);
+    (success, recent.mean_ln().zip(before.mean_ln()).map(|(now, then)| (now - then).exp_m1()))
 }
 
 /// The trends of agents that are still at work: those that stopped more than a day before the fleet's latest hour say

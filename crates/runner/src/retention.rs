@@ -135,6 +135,9 @@ pub async fn run(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool>) {
         };
         if pause == LOOK {
             measure(&engine, &mut complained).await;
+            if let Err(error) = engine.tend_access().await {
+                tracing::debug!(%error, "uses of tokens could not be noted; the next ones will be");
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use uplift_cycle::detect::{degradation, errors, patterns, review, rollbacks, seq
 use uplift_model::opportunity::{Finding, OpportunityKind};
 use uplift_model::review::ReviewCounter;
 use uplift_model::time::MICROS_PER_DAY;
-use uplift_model::{EntityKey, Policy};
+use uplift_model::{EntityKey, Policy, Time};
 use uplift_store::rows::{EntityFilter, Mark};
 use uplift_store::{Notice, PageRequest, StoreError, StoreResult, Write};
 
@@ -37,6 +37,8 @@ const RETRY: Duration = Duration::from_secs(30);
 const SETTLE: Duration = Duration::from_secs(1);
 /// How often alerts are looked at, at the most.
 const ALERTS: Duration = Duration::from_secs(2);
+/// How often alerts are looked at, at the least: decisions, and what people do, ring no bell.
+const ALERTS_AT_LEAST: Duration = Duration::from_secs(15);
 /// How long to wait where nothing can be written.
 const FULL_DISK: Duration = Duration::from_secs(1);
 /// Marks judged, and reviews held, in one go.
@@ -82,7 +84,8 @@ pub struct Report {
 pub async fn prepare(engine: &Engine) -> StoreResult<()> {
     engine.restore().await?;
     let detection = engine.policy().detection.clone();
-    engine.commit(vec![Write::SetDetection(detection), Write::Tick]).await?;
+    let health = alerting::settings(&engine.policy());
+    engine.commit(vec![Write::SetDetection(detection), health, Write::Tick]).await?;
     Ok(())
 }
 
@@ -102,7 +105,6 @@ pub async fn settle(engine: &Engine) -> StoreResult<Report> {
     hold_reviews(engine, &mut report, &mut BTreeMap::new()).await?;
     find_rollbacks(engine, &mut report).await?;
     alerting::update(engine, &mut report).await?;
-    engine.commit(vec![Write::Tick]).await?;
     Ok(report)
 }
 
@@ -146,6 +148,10 @@ struct Watch {
     last: Option<EntityKey>,
     alerts_at: Option<Instant>,
     settle_at: Option<Instant>,
+    /// When alerts were last looked at.
+    looked_at: Option<Instant>,
+    /// When a quiet alert is to be resolved next.
+    quiet_until: Option<Time>,
     dirty: bool,
 }
 
@@ -200,11 +206,13 @@ impl Watch {
         self.dirty |= !self.waiting.is_empty() | engine.disk().take_news(engine.now());
         self.evaluate_due(engine, &mut report).await?;
         let now = Instant::now();
+        self.dirty |= self.looked_at.is_none_or(|at| now.duration_since(at) >= ALERTS_AT_LEAST)
+            || self.quiet_until.is_some_and(|until| until <= engine.now());
         hold_reviews(engine, &mut report, &mut self.review_not_before).await?;
         if self.dirty && self.alerts_at.is_none_or(|at| at <= now) && engine.leads() {
             find_rollbacks(engine, &mut report).await?;
-            alerting::update(engine, &mut report).await?;
-            engine.commit(vec![Write::Tick]).await?;
+            self.quiet_until = alerting::update(engine, &mut report).await?;
+            self.looked_at = Some(now);
             self.alerts_at = Some(Instant::now() + ALERTS.max(now.elapsed() * PAUSE_PER_COST));
             self.dirty = !self.waiting.is_empty();
         }

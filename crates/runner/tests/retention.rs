@@ -191,9 +191,11 @@ async fn a_full_disk_stops_nothing_but_writing_and_is_told() {
     // Now that it can be written, there is an alert, for an hour.
     let alerts = world.engine.store().alerts(true, PageRequest::first(10)).await.unwrap().items;
     let [alert] = &alerts[..] else { panic!("{alerts:?}") };
-    assert_eq!((alert.finding.kind, alert.finding.entity), (AlertKind::RecurringFailure, None));
+    assert_eq!((alert.finding.kind, alert.finding.entity), (AlertKind::DiskFull, None));
     assert!(alert.finding.message.contains("no room left"), "{}", alert.finding.message);
     world.pass(5);
+    watch::settle(&world.engine).await.unwrap();
+    world.pass(1);
     watch::settle(&world.engine).await.unwrap();
     assert!(world.engine.store().alerts(true, PageRequest::first(10)).await.unwrap().items.is_empty());
     assert_eq!(world.store.counts().await.unwrap().events, (taken + 1) * 10);

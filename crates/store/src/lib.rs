@@ -41,8 +41,8 @@ pub use error::{StoreError, StoreResult};
 pub use notices::{Notice, Notices};
 pub use page::{PageRequest, Paged};
 pub use reads::{
-    AccessReads, DetectionReads, EntityReads, EventReads, ImprovementReads, OpportunityReads, ProcessReads,
-    ReviewReads, Store, SystemReads, TaskReads, TrialReads,
+    AccessReads, DetectionReads, EntityReads, EventReads, ImprovementReads, NewsReads, OpportunityReads,
+    ProcessReads, RequestReads, ReviewReads, Store, SystemReads, TaskReads, TrendReads, TrialReads,
 };
 pub use store::SqlStore;
 pub use writes::{IntakeBatch, IntakeReceipt, Prune, Pruned, StepCommit, StepReceipt, Write, Writes};

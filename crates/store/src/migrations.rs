@@ -27,6 +27,8 @@ migrations![
     "010_add_retention",
     "011_add_nodes",
     "012_add_access",
+    "013_add_requests",
+    "014_add_notifications",
 ];
 
 /// The schema version this code writes.

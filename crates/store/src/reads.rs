@@ -1,5 +1,8 @@
 //! Reads: a small trait per noun.
 
+mod attention;
+mod requests;
+
 use async_trait::async_trait;
 use uplift_model::access::{AuditRecord, Token};
 use uplift_model::alert::Alert;
@@ -26,6 +29,9 @@ use crate::rows::{
 };
 use crate::writes::Writes;
 
+pub use attention::{NewsReads, TrendReads};
+pub use requests::RequestReads;
+
 /// Everything a store can do.
 pub trait Store:
     EntityReads
@@ -39,7 +45,10 @@ pub trait Store:
     + ProcessReads
     + Notices
     + SystemReads
+    + NewsReads
+    + TrendReads
     + AccessReads
+    + RequestReads
     + Writes
     + Send
     + Sync

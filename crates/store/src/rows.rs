@@ -1,8 +1,10 @@
 //! What reads return, beyond the nouns of `model`; and by what they choose.
 
 mod access;
+mod attention;
 mod filters;
 mod nodes;
+mod requests;
 
 use serde::{Deserialize, Serialize};
 use uplift_model::alert::HealthStatus;
@@ -17,11 +19,16 @@ use uplift_model::trial::{TrialRecord, UnitRecord};
 use uplift_model::{Hour, Time};
 
 pub use self::access::AuditFilter;
+pub use self::attention::{
+    ACKNOWLEDGED, DayDecisions, DayTasks, DeliveryCounts, DeliveryFilter, EntityAnalyticsRow, NewsKind, NewsRow,
+    OPENED, RESOLVED,
+};
 pub use self::filters::{
     ClaimTerms, EntityFilter, EntitySelector, EventFilter, ImprovementFilter, OpportunityFilter, TaskFilter,
     TrialFilter,
 };
 pub use self::nodes::{LeaseRow, NodeRow};
+pub use self::requests::RequestFilter;
 
 /// A revision and the moment from which on it was run, or at which it was first seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -404,7 +411,7 @@ pub struct MetricsRow {
     pub rolled_back: i64,
     /// Ended without an answer.
     pub inconclusive: i64,
-    /// Taken back of those decided either way, over 30 days of the engine's clock, from 0 to 1.
+    /// Taken back of those decided either way, lately by the engine's clock (`engine.rollback_rate_days`), from 0 to 1.
     pub rollback_rate: Option<f64>,
     /// Mean effectiveness of the kept ones.
     pub mean_effectiveness: Option<f64>,
@@ -412,6 +419,8 @@ pub struct MetricsRow {
     pub opportunities_pending: i64,
     /// Alerts that hold.
     pub alerts_active: i64,
+    /// Decided either way in the time that the rollback rate looks back.
+    pub recent_decided: i64,
 }
 
 /// The row of the view `system_self_improvement_status`.
@@ -425,6 +434,10 @@ pub struct SystemStatusRow {
     pub clock: Option<Time>,
     /// The numbers behind it.
     pub metrics: MetricsRow,
+    /// Relative change of success, the last 24 hours against the week before, as the engine last measured it.
+    pub success_change: Option<f64>,
+    /// Relative change of durations in the same times; positive is slower.
+    pub duration_change: Option<f64>,
 }
 
 /// An improvement's decision, for rollback rates.

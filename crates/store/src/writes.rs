@@ -1,10 +1,11 @@
 //! Writes: two.
 
 pub mod access;
+pub mod attention;
+pub mod requests;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use uplift_model::alert::AlertFinding;
 use uplift_model::check::Check;
 use uplift_model::entity::{EntityKey, EntityName, EntityState};
 use uplift_model::event::PreparedEvent;
@@ -22,6 +23,8 @@ use uplift_model::verdict::Verdict;
 use uplift_model::{Hour, Time};
 
 use self::access::AccessWrite;
+use self::attention::{AlertWrite, HealthWrite, NotificationWrite};
+use self::requests::RequestWrite;
 use crate::error::StoreResult;
 use crate::rows::NodeRow;
 
@@ -146,7 +149,7 @@ pub struct StepReceipt {
     pub reconfigured: Vec<EntityKey>,
     /// What was deleted because it is old, where that was asked for.
     pub pruned: Option<Pruned>,
-    /// Numbers of the tokens and entries of the audit log that were put on record, in order.
+    /// Numbers of tokens, audit entries, targets and requests put on record, and of deliveries claimed, in order.
     pub recorded: Vec<i64>,
 }
 
@@ -231,6 +234,8 @@ pub const ASKED_TYPE: &str = "improvement_type";
 pub enum Write {
     /// Tokens, and the audit log.
     Access(AccessWrite),
+    /// What agents ask for, and the order of work.
+    Requests(RequestWrite),
     /// Declares an entity; does nothing where it exists.
     DeclareEntity {
         /// Its name.
@@ -470,10 +475,12 @@ pub enum Write {
     },
     /// Records a review and starts its entity's counter anew.
     RecordReview(Review),
-    /// Raises an alert, or brings the active one of the same key up to date.
-    RaiseAlert(AlertFinding),
-    /// Resolves every active alert that is not among these.
-    ResolveAlertsExcept(Vec<AlertFinding>),
+    /// What needs attention.
+    Alerts(AlertWrite),
+    /// Whom to tell, and messages on their way.
+    Notifications(NotificationWrite),
+    /// By what health is judged.
+    Health(HealthWrite),
     /// Copies the thresholds of the rules in the database.
     SetDetection(DetectionPolicy),
     /// Stores a setting.

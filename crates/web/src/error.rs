@@ -5,6 +5,7 @@
 use axum::http::StatusCode;
 use uplift_runner::Overloaded;
 use uplift_runner::control::ControlError;
+use uplift_runner::requests::RequestError;
 use uplift_store::StoreError;
 use uplift_store::writes::RefusalReason;
 
@@ -83,6 +84,12 @@ codes! {
     InvalidSetting UNPROCESSABLE_ENTITY "not a setting or out of its range" "Correct the setting that the detail names; /api/improvements/config lists them.",
     /// The queue is full.
     Overloaded TOO_MANY_REQUESTS "too many events are waiting" "Send it again after the seconds that Retry-After names.",
+    /// No token, or one that opens nothing.
+    Unauthorized UNAUTHORIZED "not known" "Send a token that is in force in the header Authorization, as Bearer TOKEN.",
+    /// Somebody known may not do this.
+    Forbidden FORBIDDEN "not allowed" "Use a token of the role, or for the entity, that the detail names.",
+    /// Too often.
+    RateLimited TOO_MANY_REQUESTS "too many requests" "Send it again after the seconds that Retry-After names, and slower.",
     /// The Host header.
     HostNotAllowed FORBIDDEN "host not allowed" "Address the server as localhost, or add the name to the allowed hosts.",
     /// The Origin header.
@@ -146,6 +153,9 @@ impl ErrorCode {
             Self::InvalidEdit => "invalid_edit",
             Self::InvalidSetting => "invalid_setting",
             Self::Overloaded => "overloaded",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::RateLimited => "rate_limited",
             Self::HostNotAllowed => "host_not_allowed",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::VersionConflict => "version_conflict",
@@ -169,7 +179,7 @@ impl ErrorCode {
     /// When to try again, seconds, where that helps by itself.
     pub const fn retry_after_s(self) -> Option<u64> {
         match self {
-            Self::StoreBusy | Self::NotReady | Self::Overloaded => Some(1),
+            Self::StoreBusy | Self::NotReady | Self::Overloaded | Self::RateLimited => Some(1),
             Self::DiskFull | Self::StoreClosed => Some(10),
             _ => None,
         }
@@ -185,6 +195,9 @@ pub const fn refusal_code(reason: &RefusalReason) -> &'static str {
     }
 }
 
+/// The stable name of why an event is not taken from an agent, which is also that of its page.
+pub const NOT_YOURS: &str = "not_yours";
+
 /// What can go wrong in answering a request.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum WebError {
@@ -197,6 +210,14 @@ pub enum WebError {
     /// An action of a person cannot be carried out.
     #[error(transparent)]
     Control(ControlError),
+    /// Somebody asks too often.
+    #[error("{detail}")]
+    RateLimited {
+        /// Who, and how often is not too often.
+        detail: String,
+        /// When to try again, seconds.
+        retry_after_s: u64,
+    },
     /// A parameter that cannot be read.
     #[error("parameter `{name}`: {reason}")]
     Parameter {
@@ -231,6 +252,7 @@ impl WebError {
         match self {
             Self::Store(error) => store_code(error),
             Self::Overloaded(_) => ErrorCode::Overloaded,
+            Self::RateLimited { .. } => ErrorCode::RateLimited,
             Self::Control(error) => control_code(error),
             Self::Parameter { .. } => ErrorCode::InvalidParameter,
             Self::Other { code, .. } => *code,
@@ -251,6 +273,7 @@ impl WebError {
     pub const fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::Overloaded(overloaded) => Some(overloaded.retry_after_s),
+            Self::RateLimited { retry_after_s, .. } => Some(*retry_after_s),
             _ => self.code().retry_after_s(),
         }
     }
@@ -266,10 +289,25 @@ impl From<ControlError> for WebError {
     }
 }
 
+impl From<RequestError> for WebError {
+    fn from(error: RequestError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RequestError::Control(error) => error.into(),
+            RequestError::NotAllowed { .. } | RequestError::NotForOthers { .. } => {
+                Self::new(ErrorCode::Forbidden, detail)
+            }
+            RequestError::TooOften { retry_after_s, .. } => Self::RateLimited { detail, retry_after_s },
+            RequestError::TooManyOpen { .. } => Self::new(ErrorCode::Occupied, detail),
+            RequestError::SetAside => Self::new(ErrorCode::NotOpen, detail),
+        }
+    }
+}
+
 const fn control_code(error: &ControlError) -> ErrorCode {
     match error {
         ControlError::Store(error) => store_code(error),
-        ControlError::WrongStatus { .. } => ErrorCode::WrongStatus,
+        ControlError::WrongStatus { .. } | ControlError::Alert { .. } => ErrorCode::WrongStatus,
         ControlError::Edit(_) => ErrorCode::InvalidEdit,
         ControlError::Policy(_) => ErrorCode::InvalidSetting,
         ControlError::Invalid { .. } => ErrorCode::InvalidValue,

@@ -31,6 +31,7 @@ pages! {
     "empty_value",
     "entity_not_registered",
     "event_too_large",
+    "forbidden",
     "host_not_allowed",
     "id_conflict",
     "internal_error",
@@ -52,11 +53,13 @@ pages! {
     "not_found",
     "not_open",
     "not_ready",
+    "not_yours",
     "number_out_of_range",
     "occupied",
     "origin_not_allowed",
     "overloaded",
     "precondition_failed",
+    "rate_limited",
     "reserved_event_type",
     "signal_not_taken",
     "stale_lease",
@@ -70,6 +73,7 @@ pages! {
     "too_deep",
     "too_many_rejected",
     "truncated",
+    "unauthorized",
     "unknown_entity",
     "unknown_event_type",
     "unknown_route",
@@ -95,7 +99,7 @@ mod tests {
     fn every_code_has_a_page_that_begins_with_its_name() {
         let web = ErrorCode::ALL.iter().map(|code| code.as_str());
         let intake = RejectionCode::ALL.iter().map(|code| code.as_str());
-        let refusals = ["id_conflict", "unknown_entity", "entity_not_registered"];
+        let refusals = ["id_conflict", "unknown_entity", "entity_not_registered", crate::error::NOT_YOURS];
         let declared: BTreeSet<_> = web.chain(intake).chain(refusals).collect();
         assert_eq!(declared, CODES.iter().copied().collect());
         for code in CODES {

@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::api::grpc;
 use crate::error::{ErrorCode, WebError};
 use crate::state::AppState;
-use crate::{api, guard, problem, telemetry};
+use crate::{access, api, dashboard, guard, mcp, ofrep, problem, telemetry};
 
 /// Largest body of a request that carries no events, bytes.
 const MAX_SMALL_BODY: usize = 64 * 1024;
@@ -41,7 +41,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 fn described() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(Document::openapi()).merge(api::routes())
+    let document = Document::openapi().merge_from(ofrep::Description::openapi());
+    OpenApiRouter::with_openapi(document).merge(api::routes())
 }
 
 /// The whole server.
@@ -52,9 +53,12 @@ pub fn router(state: AppState) -> Router {
     // It is built from constants; were it ever not to serialise, the route would say so with an empty document.
     let json: Arc<str> = document.to_json().unwrap_or_default().into();
     routes
-        .route("/", get(move || std::future::ready(page(&index))))
+        .route("/api", get(move || std::future::ready(page(&index))))
         .route("/api/openapi.json", get(move || std::future::ready(api::openapi_answer(&json))))
+        .merge(ofrep::routes())
+        .merge(dashboard::routes())
         .merge(grpc_routes())
+        .merge(mcp::routes(&state))
         .layer(DefaultBodyLimit::max(MAX_SMALL_BODY))
         .guarded(state)
 }
@@ -79,6 +83,7 @@ impl Guarded for Router<AppState> {
         self.fallback(unknown_route)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(CatchPanicLayer::custom(problem::of_panic))
+            .layer(middleware::from_fn_with_state(state.clone(), access::middleware::admit))
             .layer(middleware::from_fn_with_state(state.clone(), guard::guard))
             .layer(middleware::from_fn(telemetry::measure))
             .with_state(state)

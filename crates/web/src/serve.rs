@@ -21,8 +21,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 /// Connections that may be open at any time. Others wait until one of them ends.
@@ -32,6 +33,9 @@ const MAX_CONNECTIONS: u32 = 2_000;
 const QUIET: Duration = Duration::from_mins(1);
 /// How long a connection that was asked to end has for it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// How long a client may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Limits on connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,12 +53,13 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Answers requests over HTTP/1 and HTTP/2, gRPC among them, until `stop` completes; then takes no more connections and
+/// Answers requests over HTTP/1 and HTTP/2, gRPC among them, and over TLS where `tls` is given, until `stop` completes; then takes no more connections and
 /// returns once those that are open have been answered and have ended.
 pub async fn serve(
     mut listener: TcpListener,
     router: Router,
     limits: ConnectionLimits,
+    tls: Option<TlsAcceptor>,
     stop: impl Future<Output = ()>,
 ) {
     let slots = Arc::new(Semaphore::new(limits.most as usize));
@@ -70,9 +75,16 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = accepted => accepted,
         };
-        let (router, stopped) = (router.clone(), stopped.clone());
+        let (router, tls, stopped) = (router.clone(), tls.clone(), stopped.clone());
         tokio::spawn(async move {
-            attend(stream, peer, router, limits.quiet, stopped).await;
+            match tls {
+                None => attend(stream, peer, router, limits.quiet, stopped).await,
+                Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => attend(stream, peer, router, limits.quiet, stopped).await,
+                    Ok(Err(error)) => tracing::debug!(%peer, %error, "a client could not agree on TLS"),
+                    Err(_) => tracing::debug!(%peer, "a client was too slow to agree on TLS"),
+                },
+            }
             drop(slot);
         });
     }
@@ -83,8 +95,8 @@ pub async fn serve(
 }
 
 /// Serves one connection to its end.
-async fn attend(
-    stream: TcpStream,
+async fn attend<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
     peer: SocketAddr,
     router: Router,
     quiet: Duration,
@@ -208,12 +220,12 @@ impl Drop for Working {
 }
 
 /// A stream that notes what goes out. What comes in is no sign of life: it may be a byte at a time.
-struct Watched {
-    stream: TcpStream,
+struct Watched<S> {
+    stream: S,
     life: Arc<Life>,
 }
 
-impl Watched {
+impl<S> Watched<S> {
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(written, Poll::Ready(Ok(1..))) {
             self.life.sign();
@@ -222,7 +234,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -232,7 +244,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.note(written)

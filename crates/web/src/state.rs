@@ -6,6 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use uplift_runner::Engine;
 
+use crate::access::{Access, Guarding};
 use crate::api::room_for_bodies;
 use crate::guard::AllowedHosts;
 
@@ -22,6 +23,10 @@ pub struct AppState {
     pub(crate) listeners: Arc<Semaphore>,
     /// The memory for bodies that are needed whole.
     pub(crate) bodies: Arc<Semaphore>,
+    /// Who is let in.
+    pub(crate) access: Access,
+    /// What the dashboard shows of the fleet, for a few seconds.
+    pub(crate) kept: crate::dashboard::Kept,
 }
 
 impl AppState {
@@ -35,6 +40,20 @@ impl AppState {
     ) -> Self {
         let listeners = Arc::new(Semaphore::new(MAX_LISTENERS));
         let allowed = Arc::new(AllowedHosts::new(allowed_hosts));
-        Self { engine, prometheus, allowed, listeners, bodies: room_for_bodies() }
+        Self {
+            engine,
+            prometheus,
+            allowed,
+            listeners,
+            bodies: room_for_bodies(),
+            access: Access::default(),
+            kept: crate::dashboard::Kept::default(),
+        }
+    }
+
+    /// The same, asking for tokens as said. Without this, nobody needs one.
+    #[must_use]
+    pub fn guarding(self, guarding: Guarding) -> Self {
+        Self { access: Access::new(guarding), ..self }
     }
 }

@@ -7,7 +7,14 @@ use axum::middleware::Next;
 use axum::response::Response;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use uplift_cycle::detect::health::Health;
+use uplift_model::alert::{Alert, AlertKind, AlertState, HealthStatus};
+use uplift_store::rows::DeliveryCounts;
+
 use crate::api::Way;
+
+/// Factors of health beside the kinds of alert.
+const FACTORS: [&str; 5] = ["rollbacks", "effectiveness", "backlog", "success_trend", "duration_trend"];
 
 /// Requests by method, path and status.
 const REQUESTS: &str = "uplift_http_requests_total";
@@ -32,6 +39,16 @@ const OTLP_DECODE_SECONDS: &str = "uplift_otlp_decode_duration_seconds";
 const OTLP_COMMIT_SECONDS: &str = "uplift_otlp_commit_duration_seconds";
 /// Bodies that took their time, by path.
 const SLOW_BODIES: &str = "uplift_slow_bodies_total";
+
+/// The score of the system's health, and its word.
+const HEALTH_SCORE: &str = "uplift_health_score";
+const HEALTH_STATUS: &str = "uplift_health_status";
+/// Points that health loses, by factor.
+const HEALTH_LOST: &str = "uplift_health_points_lost";
+/// Alerts that hold, by kind and state.
+const ALERTS: &str = "uplift_alerts";
+/// Deliveries by state: those that wait, and those that were given up.
+const DELIVERIES: &str = "uplift_notification_deliveries";
 
 /// Configurations that were resolved, by reason.
 const RESOLVES: &str = "uplift_resolves_total";
@@ -60,6 +77,11 @@ pub(crate) fn describe() {
         "Time until the events of an OTLP request were durable, waiting for room included, by signal."
     );
     describe_counter!(SLOW_BODIES, "Requests whose body kept us waiting for more than 5 s, by path.");
+    describe_gauge!(HEALTH_SCORE, "Health of the whole, from 0 to 100.");
+    describe_gauge!(HEALTH_STATUS, "Health in a word: 1 for the one that it is, 0 for the others.");
+    describe_gauge!(HEALTH_LOST, "Points that health loses, by factor.");
+    describe_gauge!(ALERTS, "Alerts that hold, by kind and state.");
+    describe_gauge!(DELIVERIES, "Notifications by state: pending or dead.");
     describe_gauge!(QUEUED, "Events that were admitted and are not yet stored.");
 }
 
@@ -148,4 +170,32 @@ pub(crate) fn slow_body(path: &'static str) {
 /// Notes how many events wait.
 pub(crate) fn queued(events: usize) {
     gauge!(QUEUED).set(events as f64);
+}
+
+/// Notes how the whole stands.
+pub(crate) fn standing(health: &Health, alerts: &[Alert], deliveries: DeliveryCounts) {
+    gauge!(HEALTH_SCORE).set(health.score);
+    for status in HealthStatus::ALL {
+        let is = if *status == health.status { 1.0 } else { 0.0 };
+        gauge!(HEALTH_STATUS, "status" => status.as_str()).set(is);
+    }
+    // A factor that is gone costs nothing any more.
+    let names = AlertKind::ALL.iter().map(|kind| kind.as_str()).chain(FACTORS);
+    for name in names {
+        let lost: f64 = health
+            .factors
+            .iter()
+            .filter(|factor| factor.name == name)
+            .map(|factor| factor.points_lost)
+            .fold(0.0, f64::max);
+        gauge!(HEALTH_LOST, "factor" => name).set(lost);
+    }
+    for kind in AlertKind::ALL {
+        for state in [AlertState::Open, AlertState::Acknowledged] {
+            let count = alerts.iter().filter(|alert| alert.finding.kind == *kind && alert.state() == state).count();
+            gauge!(ALERTS, "kind" => kind.as_str(), "state" => state.as_str()).set(count as f64);
+        }
+    }
+    gauge!(DELIVERIES, "state" => "pending").set(deliveries.pending as f64);
+    gauge!(DELIVERIES, "state" => "dead").set(deliveries.dead as f64);
 }

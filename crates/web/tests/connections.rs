@@ -30,7 +30,7 @@ async fn start(router: Router, most: u32, quiet: Duration) -> (SocketAddr, onesh
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let limits = ConnectionLimits { most, quiet };
-    let ended = tokio::spawn(serve(listener, router, limits, async { drop(stopped.await) }));
+    let ended = tokio::spawn(serve(listener, router, limits, None, async { drop(stopped.await) }));
     (address, stop, ended)
 }
 

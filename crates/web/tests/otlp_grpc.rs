@@ -26,7 +26,7 @@ const TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Expor
 async fn serve(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("{error}"));
     let address = listener.local_addr().unwrap_or_else(|error| panic!("{error}"));
-    tokio::spawn(uplift_web::serve(listener, router, ConnectionLimits::default(), std::future::pending()));
+    tokio::spawn(uplift_web::serve(listener, router, ConnectionLimits::default(), None, std::future::pending()));
     address
 }
 

@@ -205,11 +205,23 @@ async fn a_trial_serves_both_arms_until_the_code_changes() {
         assert_eq!(answer["trial"], json!({"id": trial_id, "arm": name}));
         let exposure = json!({"trial": trial_id, "arm": name, "revision": revision.id().as_str()});
         assert_eq!(answer["exposure"], exposure);
+        // The same for clients of OpenFeature, in words that telemetry hands on to us as the unit's exposure.
+        let flag = "/ofrep/v1/evaluate/flags/agent/researcher/parameters.timeout_ms";
+        let flag = server.ask(flag, &json!({"context": {"targetingKey": unit}})).await.json();
+        assert_eq!((&flag["reason"], &flag["variant"]), (&json!("SPLIT"), &json!(name)));
+        assert_eq!(flag["value"], answer["configuration"]["parameters"]["timeout_ms"]);
+        let revision = revision.id().as_str();
+        let metadata = json!({"flagSetId": format!("trial/{trial_id}"), "version": revision, "revision": revision,
+            "trial": trial_id, "arm": name, "served": "trial", "environment": "default"});
+        assert_eq!(flag["metadata"], metadata);
     }
     assert!(arms[0] > 50 && arms[1] > 50, "{arms:?}");
     let nobody = server.get(PATH).await.json();
     assert_eq!((nobody["reason"].as_str(), &nobody["exposure"]), (Some("no_unit"), &Value::Null));
     assert_eq!(nobody["revision"], base.id().as_str());
+    let flag = server.ask("/ofrep/v1/evaluate/flags/agent/researcher", &json!({})).await.json();
+    assert_eq!((&flag["reason"], &flag["variant"]), (&json!("DEFAULT"), &json!(base.id().as_str())));
+    assert_eq!((flag["metadata"].get("trial"), flag["metadata"].get("flagSetId")), (None, None), "{flag}");
     let stale = server.ask(PATH, &json!({"unit": "u", "defaults": defaults("two")})).await.json();
     assert_eq!(
         (stale["reason"].as_str(), stale["configuration"]["model"].as_str()),

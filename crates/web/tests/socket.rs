@@ -15,7 +15,7 @@ async fn serve(server: &Server) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let router = server.router.clone();
-    tokio::spawn(uplift_web::serve(listener, router, ConnectionLimits::default(), std::future::pending()));
+    tokio::spawn(uplift_web::serve(listener, router, ConnectionLimits::default(), None, std::future::pending()));
     Ok(address)
 }
 

@@ -74,7 +74,7 @@ fn records_in(folder: &Path) -> Prepared {
     }
 }
 
-/// A Python of its own with the stock OpenTelemetry exporters, made where it is missing or out of date.
+/// A Python of its own with stock clients and what tests the Python SDK, made where it is missing or out of date.
 fn python_clients(root: &Path) -> anyhow::Result<Prepared> {
     let folder = root.join(PYTHON_FOLDER);
     let (python, stamp) = (folder.join("bin/python"), folder.join("installed.txt"));
@@ -90,7 +90,7 @@ fn python_clients(root: &Path) -> anyhow::Result<Prepared> {
         std::fs::write(&stamp, &wanted).with_context(|| format!("{} cannot be written", stamp.display()))?;
     }
     Ok(Prepared {
-        says: format!("stock OpenTelemetry clients: in {}", folder.display()),
+        says: format!("stock Python clients: in {}", folder.display()),
         variable: Some(("UPLIFT_TEST_PYTHON", python.into())),
         server: None,
     })

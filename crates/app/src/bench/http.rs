@@ -13,6 +13,8 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 pub(super) struct Connection {
     stream: BufReader<TcpStream>,
     address: String,
+    /// The line of the head that shows a token; empty without one.
+    shown: String,
 }
 
 impl Connection {
@@ -20,14 +22,20 @@ impl Connection {
         let stream = TcpStream::connect(address).with_context(|| format!("cannot reach {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
-        Ok(Self { stream: BufReader::new(stream), address: address.to_owned() })
+        Ok(Self { stream: BufReader::new(stream), address: address.to_owned(), shown: String::new() })
+    }
+
+    /// The same, showing a token with every request.
+    pub(super) fn with_token(address: &str, token: &str) -> anyhow::Result<Self> {
+        Ok(Self { shown: format!("authorization: Bearer {token}\r\n"), ..Self::open(address)? })
     }
 
     /// Sends a body; gives back the status and the answer's body.
     pub(super) fn post(&mut self, path: &str, content_type: &str, body: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nhost: {}\r\n{}content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
             self.address,
+            self.shown,
             body.len()
         );
         let stream = self.stream.get_mut();
@@ -38,7 +46,7 @@ impl Connection {
 
     /// Asks for something; gives back the status and the answer's body.
     pub(super) fn get(&mut self, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
-        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{}\r\n", self.address, self.shown);
         self.stream.get_mut().write_all(head.as_bytes())?;
         self.answer()
     }

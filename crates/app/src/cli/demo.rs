@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Print the outcome as JSON and nothing else
     #[arg(long)]
     json: bool,
+    /// Go on serving when it is over, until Ctrl-C, with time standing still
+    #[arg(long)]
+    stay: bool,
     /// Play this many seeds from the given one on, one line each, and keep nothing
     #[arg(long, value_name = "N", hide = true)]
     seeds: Option<u64>,
@@ -74,25 +77,22 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => Place::File(demo::own_folder()?),
     };
     let style = Style::of_stdout();
-    let outcome = runtime.block_on(demo::play(&options(&args, args.seed, database), style))?;
-    if args.json {
-        print_json(&outcome)?;
-    } else {
-        print(&demo::render(&outcome, style))?;
-    }
+    let tell = |outcome: &Outcome| if args.json { print_json(outcome) } else { print(&demo::render(outcome, style)) };
+    let outcome = runtime.block_on(demo::play(&options(&args, args.seed, database), style, tell))?;
     Ok(ExitCode::from(if outcome.score.wrong.is_empty() { DONE } else { FAILED }))
 }
 
 fn options(args: &Args, seed: u64, database: Place) -> Options {
     let silent = args.headless || args.json || args.seeds.is_some();
-    Options { seed, hours: args.hours, pace: args.speed.0, silent, database }
+    Options { seed, hours: args.hours, pace: args.speed.0, silent, stay: args.stay && args.seeds.is_none(), database }
 }
 
 async fn many(args: &Args, seeds: u64) -> anyhow::Result<ExitCode> {
     let (mut fixed, mut wrong) = (0, 0);
     for seed in args.seed..args.seed.saturating_add(seeds) {
         let database = demo::own_folder()?;
-        let played = demo::play(&options(args, seed, Place::File(database.clone())), Style::of_stdout()).await;
+        let options = options(args, seed, Place::File(database.clone()));
+        let played = demo::play(&options, Style::of_stdout(), |_| Ok(())).await;
         demo::remove(&database);
         let outcome = played?;
         fixed += outcome.score.fixed;

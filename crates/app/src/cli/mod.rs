@@ -20,11 +20,14 @@ mod import;
 mod improvements;
 mod judge;
 mod log;
+mod mcp;
 mod migrate;
 mod nodes;
+mod notifications;
 mod opportunities;
 mod pause;
 mod reject;
+mod requests;
 mod resume;
 mod reviews;
 mod rollback;
@@ -33,6 +36,8 @@ mod show;
 mod simulate;
 mod status;
 mod tasks;
+mod token;
+mod top;
 mod trigger;
 mod try_change;
 
@@ -78,10 +83,14 @@ commands! {
     Import => import,
     /// How the fleet and its improvement are doing
     Status => status,
+    /// Running trials, alerts and health, as they change
+    Top => top,
     /// What could be better, and why we think so
     Opportunities => opportunities,
     /// What is being tried, and what came of it
     Improvements => improvements,
+    /// What agents asked for, and what came of it
+    Requests => requests,
     /// Try a change of your own, from a file
     #[command(name = "try")]
     Try => try_change,
@@ -113,10 +122,16 @@ commands! {
     Events => events,
     /// Which entities are reviewed when
     Reviews => reviews,
-    /// What needs attention
+    /// What needs attention, and who looks after it
     Alerts => alerts,
+    /// Who is told of alerts and verdicts, and what is on its way
+    Notifications => notifications,
+    /// Tokens by which others are let in: make, list, revoke
+    Token => token,
     /// Which servers share the database, and who does what
     Nodes => nodes,
+    /// The tools for agents (MCP) over standard input and output
+    Mcp => mcp,
     /// A verdict on recorded runs, for evaluation in CI
     Judge => judge,
     /// How often decisions are right, by simulation

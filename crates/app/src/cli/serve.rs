@@ -1,5 +1,6 @@
 //! `uplift serve`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::log::{self, LogFormat};
@@ -39,6 +40,15 @@ pub(crate) struct Args {
     /// Another name under which this server may be addressed, such as that of a proxy before it; may be repeated
     #[arg(long = "allow-host", value_name = "NAME")]
     allowed_hosts: Vec<String>,
+    /// Certificate to speak TLS with, and those that lead to its root, PEM; read again when it changes
+    #[arg(long, value_name = "FILE", env = "UPLIFT_TLS_CERT", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", env = "UPLIFT_TLS_KEY", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// A proxy before this server speaks TLS; tokens are asked for then, on the loopback interface too
+    #[arg(long, conflicts_with = "tls_cert")]
+    behind_proxy: bool,
     /// Threads that answer requests
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
@@ -56,6 +66,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         listen: args.listen,
         otlp_grpc_listen: (grpc != NOWHERE).then_some(grpc),
         allowed_hosts: args.allowed_hosts,
+        tls: args.tls_cert.zip(args.tls_key),
+        behind_proxy: args.behind_proxy,
     };
     runtime.block_on(serve::run(&database, &options, settings.policy))?;
     Ok(ExitCode::from(DONE))

@@ -26,8 +26,12 @@ fn show(status: &Value, style: Style) -> String {
     let title = format!("Health: {word}, {} of 100", numeric(health, "score", |score| format!("{score:.0}")));
     let mut shown = format!("{}\n", style.bold(&title));
     for factor in items(health, "factors") {
-        let effect = number(factor, "effect").unwrap_or(0.0);
-        put!(&mut shown, "  {effect:+6.1}  {}\n", text(factor, "explanation"));
+        let lost = number(factor, "points_lost").unwrap_or(0.0);
+        let remedy = match raw(factor, "remedy") {
+            Some(remedy) if lost > 0.0 && !remedy.is_empty() => format!("; it takes {}", text(factor, "remedy")),
+            _ => String::new(),
+        };
+        put!(&mut shown, "  {:+6.1}  {}{remedy}\n", 0.0 - lost, text(factor, "explanation"));
     }
     let (counts, metrics) = (&status["counts"], &status["system"]["metrics"]);
     let ended = whole(counts, "tasks_succeeded") + whole(counts, "tasks_failed");
@@ -152,7 +156,8 @@ mod tests {
         let status = json!({
             "mode": "auto", "paused": true, "active_alerts": 1,
             "health": {"status": "needs_attention", "score": 85.0, "factors": [
-                {"name": "alerts", "value": 1.0, "effect": -15.0, "explanation": "1 kind of alert holds"}]},
+                {"name": "alerts", "value": 1.0, "points_lost": 15.0,
+                    "explanation": "1 kind of alert holds", "remedy": "room on the disk"}]},
             "counts": {"events": 10652, "tasks": 465, "tasks_succeeded": 275, "tasks_failed": 190, "agents": 1, "tools": 15,
                 "error_groups": 3, "opportunities_pending": 2, "opportunities_in_progress": 0, "improvements_active": 0},
             "system": {"metrics": {"decided": 0, "rollback_rate": null}},
@@ -164,7 +169,7 @@ mod tests {
         let text = show(&status, Style { width: 100, colour: false });
         for part in [
             "needs attention, 85 of 100",
-            " -15.0  1 kind",
+            " -15.0  1 kind of alert holds; it takes room on the disk",
             "465: 275 succeeded, 190 failed, 0 without",
             "1 agent, 15 tools",
             "auto, paused",

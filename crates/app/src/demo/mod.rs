@@ -77,6 +77,8 @@ pub(crate) struct Options {
     pub(crate) pace: Pace,
     /// Tell nothing on the way.
     pub(crate) silent: bool,
+    /// Go on serving when it is over.
+    pub(crate) stay: bool,
     /// Where it is kept.
     pub(crate) database: Place,
 }
@@ -128,8 +130,13 @@ async fn timed<T>(sum: &mut f64, work: impl Future<Output = T>) -> T {
     result
 }
 
-/// Plays the demo.
-pub(crate) async fn play(options: &Options, style: Style) -> anyhow::Result<Outcome> {
+/// Plays the demo, and tells what came of it. Where it stays, it goes on serving after that, until SIGINT or SIGTERM, with
+/// time standing still: the fleet is not at work any more, and by a clock that runs it would all be long ago.
+pub(crate) async fn play(
+    options: &Options,
+    style: Style,
+    tell: impl FnOnce(&Outcome) -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
     let began = Instant::now();
     let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on the loopback interface")?;
     let url = format!("http://{}", listener.local_addr()?);
@@ -151,12 +158,8 @@ pub(crate) async fn play(options: &Options, style: Style) -> anyhow::Result<Outc
         engine,
         clock,
     };
-    let played = stage.play(options, &url).await;
+    let finished = stage.all(options, &url, began, tell).await;
     server.abort();
-    let finished = match played {
-        Ok(history) => stage.finish(options, history, began).await,
-        Err(error) => Err(error),
-    };
     store.close().await;
     finished
 }
@@ -171,6 +174,22 @@ struct Stage {
 }
 
 impl Stage {
+    async fn all(
+        &mut self,
+        options: &Options,
+        url: &str,
+        began: Instant,
+        tell: impl FnOnce(&Outcome) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Outcome> {
+        let history = self.play(options, url).await?;
+        let outcome = self.finish(options, history, began).await?;
+        tell(&outcome)?;
+        if options.stay {
+            crate::serve::go_on(&self.engine, url, &options.database).await?;
+        }
+        Ok(outcome)
+    }
+
     async fn play(&mut self, options: &Options, url: &str) -> anyhow::Result<Tally> {
         watch::prepare(&self.engine).await?;
         let (seed, hours) = (options.seed, options.hours);

@@ -65,7 +65,7 @@ fn fill_and_relieve(server: Server, database: &Path, relieve: impl FnOnce(&Serve
     within(Duration::from_secs(40), "it is ready again", || (get(&server, "/readyz").status == 200).then_some(()));
     let alert = until("there is an alert", || {
         let alerts = http::get(&server.address, "/api/improvements/alerts?active_only=true");
-        let found = |alert: &&Value| alert["fingerprint"] == "disk_full";
+        let found = |alert: &&Value| alert["kind"] == "disk_full";
         alerts["items"].as_array().unwrap().iter().find(found).cloned()
     });
     assert!(alert["message"].as_str().unwrap().contains("no room left"), "{alert:#}");

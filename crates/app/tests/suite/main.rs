@@ -6,6 +6,7 @@
     reason = "all of it is a test: what is unexpected should stop it"
 )]
 
+mod access;
 mod control;
 mod demo;
 mod full_disk;
@@ -19,5 +20,6 @@ mod migrate;
 mod nodes;
 mod otlp_clients;
 mod records;
+mod sdk_python;
 mod serve;
 mod support;

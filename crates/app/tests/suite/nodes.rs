@@ -1,5 +1,6 @@
 //! Servers that share a PostgreSQL database: one is killed, one is stopped for longer than its leases last, and the
-//! database ends all sessions, while agents report. It comes out as if one server had done it all.
+//! database ends all sessions; or the database's server fails, again and again. Agents report all the while, and it comes
+//! out as if one server had done it all.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use uplift_store::suite::scratch::{self, Scratch};
+use uplift_store::suite::server::OwnServer;
 
 use crate::http::{get, post_events};
 use crate::support::{Server, event, folder, run, until, uplift, within};
@@ -79,10 +81,41 @@ fn nodes_come_and_go() {
     let address = place.address_of("nodes");
     let mut servers: Vec<Server> = (0..3).map(|_| server(&address)).collect();
     let urls: Vec<String> = servers.iter().map(|server| server.address.clone()).collect();
+    report(&urls, |sent| disturb(&place, &mut servers, sent));
+    let survivor = urls[1].clone();
+    verify_shares(&survivor, 2);
+    verify_against_one(&place.address(), &survivor);
+}
+
+/// The server of the database dies under load as in a failure of power, and comes back. What was acknowledged before is
+/// never sent again, so that it must be there; what was not is, so that it must not count twice.
+#[test]
+fn the_servers_go_on_when_that_of_the_database_has_failed() {
+    let Some(mut database) = OwnServer::make() else { return };
+    database.start(&[]);
+    let address = database.address();
+    let mut servers: Vec<Server> = (0..2).map(|_| server(&address)).collect();
+    let urls: Vec<String> = servers.iter().map(|server| server.address.clone()).collect();
+    report(&urls, |sent| {
+        for part in [1, 3, 5, 7, 9] {
+            reached(sent, part);
+            database.crash();
+            for server in &mut servers {
+                assert!(server.is_running(), "a server has ended with its database");
+            }
+            database.start(&[]);
+        }
+    });
+    verify_shares(&urls[0], 2);
+    verify_against_one(&address, &urls[1]);
+}
+
+/// Sends all batches, from several senders at once, while something happens.
+fn report(urls: &[String], meanwhile: impl FnOnce(&AtomicU64)) {
     let sent = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for sender in 0..SENDERS {
-            let (urls, sent) = (&urls, &sent);
+            let sent = &sent;
             scope.spawn(move || {
                 for batch in 0..BATCHES {
                     send(urls, sender * BATCHES + batch);
@@ -90,29 +123,26 @@ fn nodes_come_and_go() {
                 }
             });
         }
-        disturb(&place, &mut servers, &sent);
+        meanwhile(&sent);
     });
-    let survivor = urls[1].clone();
-    verify_shares(&survivor, 2);
-    verify_against_one(&place, &survivor);
+}
+
+/// Waits until so many tenths of the batches are taken.
+fn reached(sent: &AtomicU64, part: u64) {
+    let wanted = SENDERS * BATCHES * part / 10;
+    within(Duration::from_mins(1), "batches are taken", || (sent.load(Ordering::Relaxed) >= wanted).then_some(()));
 }
 
 /// Kills the first server, stops the third past its leases, and ends all sessions, each once some batches more are in.
 fn disturb(place: &Scratch, servers: &mut Vec<Server>, sent: &AtomicU64) {
-    let reached = |part: u64| {
-        let wanted = SENDERS * BATCHES * part / 10;
-        within(Duration::from_mins(1), "batches are taken", || {
-            (sent.load(Ordering::Relaxed) >= wanted).then_some(())
-        });
-    };
-    reached(2);
+    reached(sent, 2);
     servers.remove(0).kill();
-    reached(4);
+    reached(sent, 4);
     signal(&servers[1], "-STOP");
     // Longer than its leases last, and longer than the database waits for its transaction, should it be in one.
     std::thread::sleep(Duration::from_secs(LEASE_SECONDS + 4));
     signal(&servers[1], "-CONT");
-    reached(7);
+    reached(sent, 7);
     wait(place.end_sessions("nodes")).unwrap();
 }
 
@@ -137,7 +167,7 @@ fn verify_shares(address: &str, nodes: usize) {
 }
 
 /// The tasks, and what was found in them, are those of one server that nobody disturbed, over SQLite.
-fn verify_against_one(place: &Scratch, survivor: &str) {
+fn verify_against_one(database: &str, survivor: &str) {
     let folder = folder();
     let alone = Server::start(&folder.path().join("one.db"));
     for batch in 0..SENDERS * BATCHES {
@@ -156,9 +186,8 @@ fn verify_against_one(place: &Scratch, survivor: &str) {
     let one = until("one server finds it", || found(&alone.address));
     let many = within(Duration::from_mins(1), "the others find it, once", || found(survivor));
     assert_eq!(many, one);
-    let address = place.address();
-    let shown = run(["status", "--json", "--database", &address]).exits(0).json();
+    let shown = run(["status", "--json", "--database", database]).exits(0).json();
     assert_eq!(shown["counts"]["tasks"].as_u64(), Some(SENDERS * BATCHES * TASKS_PER_BATCH));
-    let shown = run(["nodes", "--database", &address]).exits(0).out;
+    let shown = run(["nodes", "--database", database]).exits(0).out;
     assert!(shown.contains("AT WORK"), "{shown}");
 }

@@ -105,21 +105,27 @@ impl Server {
 
     /// Starts one by this command, the binary with whatever goes before its arguments.
     pub fn start_by(mut command: Command, database: &Path) -> Self {
-        let mut child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--database"])
-            .arg(database)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
+        command.args(["serve", "--listen", "127.0.0.1:0", "--database"]).arg(database);
+        Self::started(command)
+    }
+
+    /// Starts one by a whole command line, which says on its first line where it listens.
+    pub fn started(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("it says where it listens");
-        let address = line.strip_prefix("listening on http://").and_then(|rest| rest.split(',').next());
+        let address = line.strip_prefix("listening on ").and_then(|rest| rest.split_once("://")?.1.split(',').next());
         let address = address.unwrap_or_else(|| panic!("not an announcement: {line}")).to_owned();
         Self { child, address }
     }
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     pub fn pid(&self) -> u32 {

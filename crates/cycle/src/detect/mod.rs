@@ -4,7 +4,7 @@
 //! those marks with evidence and impact, or withdraw them. The others look at a window of an entity's latest tasks
 //! ([`waste`], [`patterns`], [`sequences`], [`review`]), at what was decided ([`rollbacks`]), or at the whole
 //! ([`alerts`], [`health`]). What a rule says rests on numbers that come with it; times in it are event times.
-//! [`returns`] tells whether a solved problem is back.
+//! [`returns`] tells whether a solved problem is back; [`requests`] what the word of an agent that asks is worth.
 //!
 //! [`confidence`] and [`fisher`] hold the maths they share.
 
@@ -16,6 +16,7 @@ pub mod fisher;
 pub mod health;
 pub mod input;
 pub mod patterns;
+pub mod requests;
 pub mod returns;
 pub mod review;
 pub mod rollbacks;

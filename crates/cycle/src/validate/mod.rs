@@ -21,6 +21,7 @@ use uplift_model::check::{Check, CheckName, CheckResult};
 use uplift_model::edit::Edit;
 use uplift_model::improvement::{Improvement, ProposalSource};
 use uplift_model::metric::MetricSpec;
+use uplift_model::opportunity::OpportunitySource;
 use uplift_model::preflight::Preflight;
 use uplift_model::revision::Revision;
 use uplift_model::{Entity, Opportunity, Policy, Time};
@@ -185,6 +186,13 @@ impl Input<'_> {
     /// Whether a person wrote the change.
     fn is_own_change(&self) -> bool {
         self.improvement.proposal.proposed_by == ProposalSource::Operator
+    }
+
+    /// Whether an agent asked for the change and wrote it, or named the tool it misses: how sure that is, and whether a
+    /// trial could show it, is for the operator to weigh who has to say yes anyway.
+    fn is_agents_wish(&self) -> bool {
+        self.improvement.proposal.proposed_by == ProposalSource::Agent
+            && self.opportunity.is_some_and(|opportunity| opportunity.finding.source == OpportunitySource::Agent)
     }
 
     /// Who said yes to it, if somebody did.

@@ -65,6 +65,7 @@ pub(super) fn confidence(input: &Input<'_>) -> Ruling {
     }
     match input.operator() {
         Some(operator) => Ruling::passed(format!("{numbers}; {operator}")),
+        None if input.is_agents_wish() => Ruling::asks_operator(format!("an operator has to say yes: {numbers}")),
         None => Ruling::refused(numbers),
     }
 }
@@ -82,6 +83,7 @@ pub(super) fn preflight(input: &Input<'_>) -> Ruling {
     };
     match input.operator() {
         Some(operator) => Ruling::passed(format!("{reason}; {operator}")),
+        None if input.is_agents_wish() => Ruling::asks_operator(format!("an operator has to say yes: {reason}")),
         None => Ruling::refused(reason),
     }
 }

@@ -1,23 +1,33 @@
 //! Every default in one table. All of it is configurable, and shown by `uplift config show`.
 
+mod access;
+mod alerts;
 mod content;
 mod detection;
 mod edits;
 mod engine;
+mod health;
 mod intake;
 mod nodes;
+mod notifications;
+mod requests;
 mod shared;
 mod telemetry;
 pub mod trial;
 
 use serde::{Deserialize, Serialize};
 
+pub use access::{AccessPolicy, TokensNeeded};
+pub use alerts::AlertsPolicy;
 pub use content::{ContentCapture, ContentPolicy};
 pub use detection::DetectionPolicy;
 pub use edits::EditPolicy;
 pub use engine::{EnginePolicy, ImprovementConfig, Mode};
+pub use health::HealthPolicy;
 pub use intake::{IntakePolicy, RetentionPolicy};
 pub use nodes::NodesPolicy;
+pub use notifications::NotificationsPolicy;
+pub use requests::RequestsPolicy;
 pub use telemetry::{ModelPrice, OtlpPolicy};
 
 use crate::metric::DeclaredMetric;
@@ -55,6 +65,16 @@ pub struct Policy {
     pub retention: RetentionPolicy,
     /// How servers that share a database stay out of each other's way.
     pub nodes: NodesPolicy,
+    /// When alerts end.
+    pub alerts: AlertsPolicy,
+    /// By what health is judged.
+    pub health: HealthPolicy,
+    /// How news goes out to others.
+    pub notifications: NotificationsPolicy,
+    /// What agents may ask for.
+    pub requests: RequestsPolicy,
+    /// Who is let in, and how often.
+    pub access: AccessPolicy,
 }
 
 /// A setting outside its range.
@@ -103,6 +123,11 @@ impl Policy {
         self.content.check()?;
         self.retention.check()?;
         self.nodes.check()?;
+        self.access.check()?;
+        self.requests.check()?;
+        self.alerts.check()?;
+        self.health.check()?;
+        self.notifications.check()?;
         for price in &self.prices {
             price.check()?;
         }

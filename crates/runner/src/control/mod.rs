@@ -1,10 +1,11 @@
 //! What people do: approve, reject, cancel, roll back, pause, try their own change.
 //!
-//! In reading order: [`OwnChange`] and [`Wish`] (`propose`), what is said to improvements (`answer`), the kill switch
-//! (`switch`).
+//! In reading order: [`OwnChange`] and [`Wish`] (`propose`), a start on an opportunity (`start`), what is said to
+//! improvements (`answer`), the kill switch (`switch`).
 
 mod answer;
 mod propose;
+mod start;
 mod switch;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,14 @@ pub enum ControlError {
         action: &'static str,
         /// What can be done instead.
         remedy: &'static str,
+    },
+    /// The alert is not one with which that can be done.
+    #[error("alert {id}: {reason}")]
+    Alert {
+        /// The alert.
+        id: i64,
+        /// Why not.
+        reason: &'static str,
     },
     /// The edits cannot be applied.
     #[error("{0}")]
@@ -134,7 +143,7 @@ fn wrong(improvement: &Improvement, action: &'static str, remedy: &'static str) 
 }
 
 /// A text from a person: trimmed, without control characters but line breaks, and not too long.
-fn checked_text(what: &str, text: &str) -> Result<String, ControlError> {
+pub(crate) fn checked_text(what: &str, text: &str) -> Result<String, ControlError> {
     let text: String = text.trim().chars().filter(|c| *c == '\n' || !c.is_control()).collect();
     if text.chars().count() > MAX_TEXT_CHARS {
         return Err(ControlError::Invalid { reason: format!("`{what}` has more than {MAX_TEXT_CHARS} characters") });

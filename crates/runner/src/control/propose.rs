@@ -84,7 +84,11 @@ impl Engine {
 
     /// The proposal that a change makes on the revision in place. `asked` is the type that somebody asked for, which it
     /// is of where it can be and says nothing else.
-    async fn drafted(&self, change: OwnChange, asked: Option<ImprovementType>) -> Result<Proposal, ControlError> {
+    pub(crate) async fn drafted(
+        &self,
+        change: OwnChange,
+        asked: Option<ImprovementType>,
+    ) -> Result<Proposal, ControlError> {
         let rationale = checked_text("rationale", &change.rationale)?;
         let entity = self.entity_of(change.entity).await?;
         let Some(in_place) = &entity.revision else {

@@ -2,7 +2,7 @@
 
 use uplift_model::Opportunity;
 use uplift_model::improvement::{ImprovementStatus, Proposal, ProposalSource};
-use uplift_model::opportunity::OpportunityKind;
+use uplift_model::opportunity::OpportunitySource;
 use uplift_model::process::Lease;
 use uplift_model::trial::Comparison;
 use uplift_store::rows::ClaimTerms;
@@ -81,10 +81,13 @@ pub(crate) fn new_improvement(
 }
 
 fn unfilled(opportunity: &Opportunity) -> Proposal {
-    let asked = opportunity.finding.kind == OpportunityKind::Request;
     Proposal {
         improvement_type: opportunity.improvement_type,
-        proposed_by: if asked { ProposalSource::Operator } else { ProposalSource::Rule },
+        proposed_by: match opportunity.finding.source {
+            OpportunitySource::Operator => ProposalSource::Operator,
+            OpportunitySource::Agent => ProposalSource::Agent,
+            _ => ProposalSource::Rule,
+        },
         proposer: "none".to_owned(),
         edits: Vec::new(),
         processes: Vec::new(),

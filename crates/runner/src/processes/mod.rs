@@ -125,6 +125,14 @@ pub async fn keep_up(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool
             _ = stop.changed() => return,
         }
         let polled = engine.snapshot().poll(engine.store(), engine.now()).await;
+        let polled = match polled {
+            Ok(()) => engine.tokens().poll(engine.store()).await,
+            failed => failed,
+        };
+        let polled = match polled {
+            Ok(()) => engine.feed().poll(engine.store()).await,
+            failed => failed,
+        };
         // Once for each spell, not four times a second.
         if let Err(error) = &polled
             && !failing

@@ -12,24 +12,27 @@ use uplift_model::alert::Alert;
 use uplift_model::entity::{Entity, EntityKey};
 use uplift_model::history::TrackRecord;
 use uplift_model::improvement::Improvement;
+use uplift_model::notification::{Delivery, Target};
 use uplift_model::opportunity::{Opportunity, OpportunityKind};
 use uplift_model::process::ProcessInstance;
 use uplift_model::relationship::Relationship;
+use uplift_model::request::{Answer, AskingRecord, ImprovementRequest};
 use uplift_model::review::{Review, ReviewCounter};
 use uplift_model::revision::{Configuration, RevisionId};
 use uplift_model::task::Task;
 use uplift_model::trial::{AssignmentUnit, TrialRecord, UnitRecord};
 use uplift_model::{Hour, Time};
 use uplift_store::rows::{
-    AnalyticsRow, AuditFilter, ClaimTerms, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow,
-    EntityTrend, EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter,
-    InboxRow, LeaseRow, Mark, MetricsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow,
+    AnalyticsRow, AuditFilter, ClaimTerms, Counts, DayDecisions, DayTasks, DecisionRow, DeliveryCounts,
+    DeliveryFilter, EntityAnalyticsRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend, EntityWindowRows,
+    ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow, LeaseRow, Mark,
+    MetricsRow, NewsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RequestFilter,
     RevisionSince, ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
 };
 use uplift_store::{
-    AccessReads, DetectionReads, EntityReads, EventReads, ImprovementReads, IntakeBatch, IntakeReceipt, Notice,
-    Notices, OpportunityReads, PageRequest, Paged, ProcessReads, ReviewReads, SqlStore, StepCommit, StepReceipt,
-    Store, StoreError, StoreResult, SystemReads, TaskReads, TrialReads, Writes,
+    AccessReads, DetectionReads, EntityReads, EventReads, ImprovementReads, IntakeBatch, IntakeReceipt, NewsReads,
+    Notice, Notices, OpportunityReads, PageRequest, Paged, ProcessReads, RequestReads, ReviewReads, SqlStore,
+    StepCommit, StepReceipt, Store, StoreError, StoreResult, SystemReads, TaskReads, TrendReads, TrialReads, Writes,
 };
 
 use super::ledger::Ledger;
@@ -297,6 +300,31 @@ reads! {
         fn alerts(active_only: bool, page: PageRequest) -> Paged<Alert>;
         fn setting(name: String) -> Option<Value>;
         fn migrations() -> Vec<String>;
+    }
+    NewsReads {
+        fn news(after: i64, limit: u32) -> Vec<NewsRow>;
+        fn last_news() -> i64;
+        fn alert(id: i64) -> Alert;
+        fn resolved_by_hand(since: Time) -> Vec<Alert>;
+        fn targets() -> Vec<Target>;
+        fn notified() -> i64;
+        fn due_deliveries(now: Time, each: u32) -> Vec<Delivery>;
+        fn deliveries(filter: DeliveryFilter, page: PageRequest) -> Paged<Delivery>;
+        fn delivery_counts() -> DeliveryCounts;
+    }
+    TrendReads {
+        fn decisions_by_day(since: Time) -> Vec<DayDecisions>;
+        fn tasks_by_day(agent: Option<EntityKey>, from: Hour, to: Hour, limit: u32) -> Vec<DayTasks>;
+        fn analytics_by_entity(limit: u32) -> Vec<EntityAnalyticsRow>;
+    }
+    RequestReads {
+        fn requests(filter: RequestFilter, page: PageRequest) -> Paged<ImprovementRequest>;
+        fn request(id: i64) -> ImprovementRequest;
+        fn asking_record(asker: EntityKey, now: Time) -> AskingRecord;
+        fn named_tasks(environment: String, task_ids: Vec<String>) -> Vec<Task>;
+        fn answers(after: i64, limit: u32) -> Vec<Answer>;
+        fn document(context: EntityKey) -> Option<String>;
+        fn last_decision() -> i64;
     }
     AccessReads {
         fn tokens_in_force() -> Vec<Token>;

@@ -17,6 +17,9 @@ use super::faulty::FaultyStore;
 use super::ledger::Ledger;
 use super::state::State;
 
+/// Polls of a process within two seconds.
+const POLLS: u32 = 8;
+
 /// A process.
 pub struct Node {
     /// Its number, counted from 1.
@@ -301,15 +304,19 @@ impl World {
         }
     }
 
-    /// A process looks whether others changed what it serves.
+    /// A process looks whether others changed what it serves, as often as it would within two seconds: when the
+    /// database's server ended its sessions, each connection is found dead once.
     pub async fn poll(&mut self, node: usize) {
         let (engine, store) = (self.nodes[node].engine.clone(), Arc::clone(&self.nodes[node].store));
-        match engine.snapshot().poll(engine.store(), self.now()).await {
-            Err(StoreError::Unreachable { .. }) => {}
-            Err(error) if !store.is_down() && !store.is_unreachable() => {
-                self.seen.wrong.push(("I16", format!("a poll failed: {error}")));
+        for _ in 0..POLLS {
+            match engine.snapshot().poll(engine.store(), self.now()).await {
+                Err(StoreError::Unreachable { .. }) => continue,
+                Err(error) if !store.is_down() && !store.is_unreachable() => {
+                    self.seen.wrong.push(("I16", format!("a poll failed: {error}")));
+                }
+                _ => {}
             }
-            _ => {}
+            return;
         }
     }
 

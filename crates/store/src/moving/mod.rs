@@ -23,7 +23,7 @@ use std::path::Path;
 use self::source::Source;
 use self::target::{Begun, Target};
 use crate::error::{StoreError, StoreResult};
-use crate::postgres;
+use crate::postgres::tls::Server;
 
 pub(crate) use self::target::refuse_unfinished;
 
@@ -95,9 +95,9 @@ pub struct MovedTable {
 /// then is kept, and the next run goes on from there.
 pub fn run(source: &Path, target: &str, plan: Plan, tell: &mut dyn FnMut(Progress<'_>)) -> StoreResult<Moved> {
     // The address first: it is checked without touching anything.
-    let (config, place) = postgres::read_address(target)?;
+    let server = Server::read(target)?;
     let source = Source::hold(source)?;
-    let target = Target::connect(&config, place)?;
+    let target = Target::connect(&server)?;
     let begun = match plan {
         Plan::VerifyOnly => target.require_finished()?,
         Plan::Move | Plan::StartOver => target.begin(&source, plan == Plan::StartOver)?,

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use tokio_postgres::Config;
-
 use super::shape::{self, Table, VERSIONS};
 use super::side::{Side, listed, missing_right, quoted};
 use super::source::Source;
@@ -12,6 +10,7 @@ use crate::error::{StoreError, StoreResult};
 use crate::logic::fault::Fault;
 use crate::postgres::migrate;
 use crate::postgres::session::Session;
+use crate::postgres::tls::Server;
 use crate::sql::{Connection, Error, OptionalExtension, Value};
 use crate::sqlite::LATEST_VERSION;
 
@@ -64,8 +63,8 @@ pub(super) struct Note {
 
 impl Target {
     /// Connects, and sees to it that no other move goes to the same place.
-    pub(super) fn connect(config: &Config, place: String) -> StoreResult<Self> {
-        let session = Session::open(config, &place)?;
+    pub(super) fn connect(server: &Server) -> StoreResult<Self> {
+        let (session, place) = (Session::open(server)?, server.place().to_owned());
         let target = Self { side: Side { connection: Connection::Postgres(Box::new(session)), place } };
         target.side.ask_server("connecting", |session| Ok(session.batch(SETTINGS)?))?;
         target.require_schema()?;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
-use tokio_postgres::{AsyncMessage, Config, NoTls};
+use tokio_postgres::AsyncMessage;
 use uplift_model::entity::EntityKey;
 
 use super::session::reason_of;
+use super::tls::Server;
 use crate::notices::{LAG, Notice};
 
 /// Entities in one notice: PostgreSQL takes 8,000 bytes.
@@ -25,10 +26,10 @@ pub(crate) struct Ear {
 
 impl Ear {
     /// Begins to listen for the servers of a schema.
-    pub(super) fn open(config: Config, schema: &str) -> Self {
+    pub(super) fn open(server: Server, schema: &str) -> Self {
         let channel = channel(schema);
         let heard = broadcast::Sender::new(LAG);
-        let task = tokio::spawn(listen(config, channel.clone(), heard.clone())).abort_handle();
+        let task = tokio::spawn(listen(server, channel.clone(), heard.clone())).abort_handle();
         Self { channel, heard, task }
     }
 
@@ -65,9 +66,9 @@ pub(crate) fn texts(notice: Notice) -> Vec<String> {
     parts.iter().filter_map(|part| serde_json::to_string(part).ok()).collect()
 }
 
-async fn listen(config: Config, channel: String, heard: broadcast::Sender<Notice>) {
+async fn listen(server: Server, channel: String, heard: broadcast::Sender<Notice>) {
     loop {
-        if let Err(error) = listen_once(&config, &channel, &heard).await {
+        if let Err(error) = listen_once(&server, &channel, &heard).await {
             tracing::debug!(reason = reason_of(&error), "listening for other servers is begun anew");
         }
         tokio::time::sleep(PAUSE).await;
@@ -75,11 +76,11 @@ async fn listen(config: Config, channel: String, heard: broadcast::Sender<Notice
 }
 
 async fn listen_once(
-    config: &Config,
+    server: &Server,
     channel: &str,
     heard: &broadcast::Sender<Notice>,
 ) -> Result<(), tokio_postgres::Error> {
-    let (client, mut connection) = config.connect(NoTls).await?;
+    let (client, mut connection) = server.connect().await?;
     let mut messages = futures::stream::poll_fn(move |context| connection.poll_message(context));
     let asked = format!("LISTEN \"{}\"", channel.replace('"', "\"\""));
     let begin = client.batch_execute(&asked);

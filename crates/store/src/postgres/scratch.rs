@@ -4,8 +4,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use futures::{SinkExt, TryStreamExt};
 
+use super::blocking;
 use super::session::Session;
-use super::{blocking, read_address};
+use super::tls::Server;
 use crate::error::StoreResult;
 
 /// A schema of its own in a database; dropped with everything in it when this is.
@@ -58,9 +59,9 @@ impl Scratch {
     /// # Errors
     /// When the server is not to be reached, or refuses.
     pub async fn copy(&self, table: &str) -> StoreResult<(u64, f64)> {
-        let (config, place) = read_address(&self.address())?;
+        let server = Server::read(&self.address())?;
         let copied = async {
-            let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+            let (client, connection) = server.connect().await?;
             let driven = tokio::spawn(connection);
             let rows: Vec<bytes::Bytes> =
                 client.copy_out(&format!("COPY {table} TO STDOUT (FORMAT binary)")).await?.try_collect().await?;
@@ -77,7 +78,7 @@ impl Scratch {
             Ok((copied, seconds))
         };
         copied.await.map_err(|error: tokio_postgres::Error| {
-            super::session::Refusal::from(error).into_store(&place, "copying a table")
+            super::session::Refusal::from(error).into_store(server.place(), "copying a table")
         })
     }
 
@@ -86,10 +87,11 @@ impl Scratch {
     /// # Errors
     /// When the server is not to be reached, or refuses them.
     pub async fn run(&self, sql: String) -> StoreResult<()> {
-        let (config, place) = read_address(&self.address())?;
+        let address = self.address();
         blocking(move || {
-            let session = Session::open(&config, &place)?;
-            session.batch(&sql).map_err(|refusal| refusal.into_store(&place, "working on a schema"))
+            let server = Server::read(&address)?;
+            let session = Session::open(&server)?;
+            session.batch(&sql).map_err(|refusal| refusal.into_store(server.place(), "working on a schema"))
         })
         .await
     }
@@ -100,8 +102,7 @@ impl Drop for Scratch {
         let (address, schema) = (self.address(), self.schema.clone());
         // On a thread of its own: it waits, and nothing says on what thread this is dropped.
         let dropping = std::thread::spawn(move || {
-            let Ok((config, place)) = read_address(&address) else { return };
-            let Ok(session) = Session::open(&config, &place) else { return };
+            let Ok(session) = Server::read(&address).and_then(|server| Session::open(&server)) else { return };
             // Who cannot drop it leaves it behind: it is in nobody's way.
             let _ = session.batch(&format!("SET client_min_messages = warning; DROP SCHEMA {schema} CASCADE"));
         });

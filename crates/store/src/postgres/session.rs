@@ -14,9 +14,10 @@ use std::task::{Context, Poll, Waker};
 use rusqlite::types::ToSql as ToValue;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{Client, Row, Statement};
 
 use super::rows::Rows;
+use super::tls::Server;
 use super::values::{Bound, Mismatch, Owned, widened};
 use crate::error::StoreError;
 use crate::sql::translate;
@@ -103,12 +104,13 @@ type Answer = Pin<Box<dyn Future<Output = Result<u64, tokio_postgres::Error>> + 
 
 impl Session {
     /// Connects.
-    pub(crate) fn open(config: &Config, place: &str) -> Result<Self, StoreError> {
+    pub(crate) fn open(server: &Server) -> Result<Self, StoreError> {
+        let place = server.place();
         let refused = |error| StoreError::Open { place: place.to_owned(), reason: reason_of(&error) };
         let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             built.map_err(|error| StoreError::Open { place: place.to_owned(), reason: error.to_string() })?;
-        let (client, connection) = runtime.block_on(config.connect(NoTls)).map_err(refused)?;
+        let (client, connection) = runtime.block_on(server.connect()).map_err(refused)?;
         runtime.spawn(async move {
             // Whoever asks for something next is told what happened.
             if let Err(error) = connection.await {

@@ -2,9 +2,9 @@
 //! a row that it holds until its end. Whoever finds that another had the turn since forgets what it has cached.
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_postgres::Config;
 
 use super::session::{Refusal, Session};
+use super::tls::Server;
 use crate::error::{StoreError, StoreResult};
 use crate::logic::dictionary::Dictionary;
 use crate::logic::requests::{Host, QUEUE, Request, serve};
@@ -24,10 +24,10 @@ pub(crate) struct PostgresWriter {
 
 impl PostgresWriter {
     /// Starts the thread on a session of its own.
-    pub(super) fn start(session: Session, config: Config, place: String) -> StoreResult<Self> {
+    pub(super) fn start(session: Session, server: Server) -> StoreResult<Self> {
         let (requests, inbox) = mpsc::channel(QUEUE);
         let mut state =
-            State { connection: None, within: false, turn: None, dictionary: Dictionary::default(), config, place };
+            State { connection: None, within: false, turn: None, dictionary: Dictionary::default(), server };
         state.set_up(session)?;
         std::thread::Builder::new()
             .name("uplift-writer".into())
@@ -59,13 +59,12 @@ struct State {
     /// Of the transaction that was committed last, and of the one that is under way.
     turn: Option<(i64, i64)>,
     dictionary: Dictionary,
-    config: Config,
-    place: String,
+    server: Server,
 }
 
 impl State {
     fn said(&self, refusal: Refusal, context: &'static str) -> StoreError {
-        refusal.into_store(&self.place, context)
+        refusal.into_store(self.server.place(), context)
     }
 
     fn set_up(&mut self, session: Session) -> StoreResult<()> {
@@ -79,7 +78,7 @@ impl State {
             Some(Connection::Postgres(session)) if !session.is_closed() => Ok(session),
             _ => {
                 let reason = "the connection was lost".to_owned();
-                Err(StoreError::Unreachable { place: self.place.clone(), reason })
+                Err(StoreError::Unreachable { place: self.server.place().to_owned(), reason })
             }
         }
     }
@@ -88,7 +87,7 @@ impl State {
     fn take_turn(&mut self) -> StoreResult<()> {
         if self.session().is_err() {
             self.connection = None;
-            let session = Session::open(&self.config, &self.place)?;
+            let session = Session::open(&self.server)?;
             self.set_up(session)?;
         }
         let context = "beginning a transaction";
@@ -122,7 +121,7 @@ impl State {
 
 impl Host for State {
     fn place(&self) -> &str {
-        &self.place
+        self.server.place()
     }
 
     fn connection(&self) -> Result<&Connection, StoreError> {

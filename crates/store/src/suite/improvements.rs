@@ -282,7 +282,12 @@ pub async fn improvements_are_listed(store: Subject) {
     assert!(matches!(store.improvements(all, bad).await, Err(StoreError::BadCursor { .. })));
 }
 
-fn entry(improvement_id: i64, entity: EntityKey, outcome: HistoryOutcome, effectiveness: f64) -> HistoryEntry {
+pub(super) fn entry(
+    improvement_id: i64,
+    entity: EntityKey,
+    outcome: HistoryOutcome,
+    effectiveness: f64,
+) -> HistoryEntry {
     HistoryEntry {
         improvement_id,
         entity,

@@ -18,6 +18,7 @@ use crate::page::{PageRequest, Paged};
 use crate::reads::Store;
 use crate::rows::{EntityFilter, EventFilter, OpportunityFilter, TaskFilter};
 use crate::writes::Write;
+use crate::writes::attention::AlertWrite;
 
 /// Walks a list by pages of several sizes and compares each walk with the list in one piece, which it returns.
 async fn walk<T: Clone + Debug + PartialEq>(list: impl AsyncFn(PageRequest) -> StoreResult<Paged<T>>) -> Vec<T> {
@@ -167,14 +168,13 @@ pub async fn pages_cover_counters_and_alerts(store: Subject) {
             threshold: 1.0,
             at: hour(place),
         };
-        step(&*store, vec![Write::RaiseAlert(alert)]).await.unwrap();
+        step(&*store, vec![Write::Alerts(AlertWrite::Raise(alert))]).await.unwrap();
     }
     let alerts = walk(async |page| store.alerts(false, page).await).await;
     assert_eq!(alerts.len(), 8);
     assert!(alerts.is_sorted_by(|a, b| a.id > b.id));
-    step(&*store, vec![Write::ResolveAlertsExcept(vec![alerts[2].finding.clone(), alerts[5].finding.clone()])])
-        .await
-        .unwrap();
+    let ids = [0, 1, 3, 4, 6, 7].map(|place: usize| alerts[place].id).to_vec();
+    step(&*store, vec![Write::Alerts(AlertWrite::Resolve { ids, by: None })]).await.unwrap();
     assert_eq!(walk(async |page| store.alerts(true, page).await).await.len(), 2);
 }
 

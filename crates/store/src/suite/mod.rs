@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "these are tests")]
 
 pub mod access;
+pub mod attention;
 pub mod claims;
 pub mod detection;
 pub mod folding;
@@ -17,10 +18,13 @@ pub mod intake;
 pub mod lists;
 pub mod processes;
 pub mod pruning;
+pub mod requests;
 pub mod reviews;
 pub mod sample;
 pub mod scene;
 pub mod scratch;
+#[cfg(unix)]
+pub mod server;
 pub mod spans;
 pub mod steps;
 pub mod trials;
@@ -111,6 +115,22 @@ macro_rules! store_suite {
                 tokens_come_and_go,
                 uses_are_noted,
                 actions_are_written_down,
+            ],
+            requests: [
+                a_request_follows_its_answer,
+                requests_are_listed,
+                askers_have_a_record,
+                named_tasks_are_found,
+                the_order_of_work_can_be_planned,
+            ],
+            attention: [
+                alerts_are_looked_after,
+                news_tells_what_became_of_things,
+                targets_come_and_go,
+                deliveries_are_made_once,
+                old_news_goes,
+                days_and_entities,
+                health_follows_its_settings,
             ],
             claims: [
                 what_is_claimed_comes_back,

@@ -15,6 +15,7 @@ use uplift_model::{EntityKey, EntityType};
 use super::sample::{Subject, agent, call, declare, finding, hour, name, second, select, step, take, whole};
 use crate::error::StoreError;
 use crate::rows::{EntityFilter, OpportunityFilter};
+use crate::writes::attention::AlertWrite;
 use crate::writes::{StepCommit, Write};
 
 /// A finding of the same key brings the open opportunity up to date.
@@ -229,7 +230,7 @@ pub async fn alerts_are_raised_and_resolved(store: Subject) {
     let a = declare(&*store, EntityType::Agent, "a").await;
     let backlog = alert(AlertKind::OpportunityBacklog, None, 60.0);
     let slow = alert(AlertKind::DegradedPerformance, Some(a), 0.4);
-    let raise = |alert: &AlertFinding| Write::RaiseAlert(alert.clone());
+    let raise = |alert: &AlertFinding| Write::Alerts(AlertWrite::Raise(alert.clone()));
     step(&*store, vec![raise(&backlog), raise(&slow)]).await.unwrap();
     let worse = AlertFinding { at: hour(9), ..alert(AlertKind::DegradedPerformance, Some(a), 0.7) };
     step(&*store, vec![raise(&worse)]).await.unwrap();
@@ -242,14 +243,16 @@ pub async fn alerts_are_raised_and_resolved(store: Subject) {
     assert_eq!((status.health, status.metrics.alerts_active), (HealthStatus::NeedsAttention, 2));
     assert!((status.score - 70.0).abs() < 1e-9);
 
-    step(&*store, vec![Write::ResolveAlertsExcept(vec![backlog])]).await.unwrap();
+    let resolve = |ids| Write::Alerts(AlertWrite::Resolve { ids, by: None });
+    step(&*store, vec![resolve(vec![active[0].id])]).await.unwrap();
     let active = store.alerts(true, whole()).await.unwrap().items;
     assert_eq!((active.len(), active[0].finding.kind), (1, AlertKind::OpportunityBacklog));
     let all = store.alerts(false, whole()).await.unwrap().items;
     assert_eq!((all.len(), all[0].resolved_at, all[0].active), (2, Some(hour(100)), false));
     step(&*store, vec![raise(&slow)]).await.unwrap();
     assert_eq!(store.alerts(false, whole()).await.unwrap().items.len(), 3);
-    step(&*store, vec![Write::ResolveAlertsExcept(Vec::new())]).await.unwrap();
+    let all: Vec<i64> = store.alerts(true, whole()).await.unwrap().items.iter().map(|alert| alert.id).collect();
+    step(&*store, vec![resolve(all)]).await.unwrap();
     assert_eq!(store.counts().await.unwrap().alerts_active, 0);
 }
 
@@ -285,7 +288,7 @@ pub async fn a_commit_is_all_or_nothing(store: Subject) {
         Write::SetEntityState { entity: a, state: EntityState::Failed },
         Write::PutFinding { finding: Box::new(finding(a, OpportunityKind::TokenWaste, "")), quiet_since: None },
         Write::SetSetting { name: "x".into(), value: json!(1) },
-        Write::RaiseAlert(alert(AlertKind::OpportunityBacklog, None, 60.0)),
+        Write::Alerts(AlertWrite::Raise(alert(AlertKind::OpportunityBacklog, None, 60.0))),
         Write::WithdrawOpportunity { id: 4_711, reason: String::new() },
         Write::Tick,
     ];

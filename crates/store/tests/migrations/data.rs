@@ -91,6 +91,27 @@ pub(crate) const ROWS: &[(&str, &str)] = &[
          VALUES ('opportunity_backlog', 'm', 60, 50, 5)",
     ),
     (
+        "api_tokens",
+        "INSERT INTO api_tokens (name, role, hash, entities, created_at, created_by)
+         VALUES ('t', 'viewer', '0000000000000000000000000000000000000000000000000000000000000000', '[]', 5, 'local')",
+    ),
+    (
+        "audit_log",
+        "INSERT INTO audit_log (at, actor, role, action, subject) VALUES (5, 'local', 'admin', 'a', 's')",
+    ),
+    ("news", "INSERT INTO news (at, kind, word, subject_id) VALUES (5, 'alert', 'opened', 1)"),
+    (
+        "notification_targets",
+        "INSERT INTO notification_targets (name, url, format, kinds, secret, created_at, created_by)
+         VALUES ('t', 'https://t.example.org', 'slack', '[]', 'whsec_AAAA', 5, 'local')",
+    ),
+    (
+        "notification_deliveries",
+        r#"INSERT INTO notification_deliveries (target_id, message_id, message, created_at, state, due_at)
+           VALUES (1, 'm', '{"id":"m","kind":"test","at":"2026-01-01T00:00:00Z","subject":"s","summary":"s","data":{}}', 5,
+            'pending', 5)"#,
+    ),
+    (
         "trials",
         r#"INSERT INTO trials (improvement_id, entity_type, entity_id, base, candidate, trial, cursor, looked_us, state,
             started_at)
@@ -122,6 +143,9 @@ pub(crate) const FILLED: &[&str] = &[
     "config_seq",
     "writer_turns",
     "detection_settings",
+    "health_settings",
+    "health_trends",
+    "notification_cursor",
     "process_registry",
     "retention_totals",
     "schema_migrations",

@@ -274,9 +274,14 @@ fn the_health_of_the_whole() {
         assert_eq!(name, expected);
         assert!((score - points).abs() < 1e-6, "{name}: {score} and not {points}");
     };
-    // An active alert: 15 points; one of three taken back: 23.33 points; one pending: 0.2.
-    near(health(DECISIONS), "needs_attention", 100.0 - 15.0 - 70.0 / 3.0 - 0.2);
+    // An active alert: 15 points; one pending: 0.2; of three decisions nothing can be said yet.
+    near(health(DECISIONS), "needs_attention", 100.0 - 15.0 - 0.2);
+    // One of three taken back: 23.33 points.
+    near(health("UPDATE health_settings SET min_decisions = 3"), "needs_attention", 100.0 - 15.0 - 70.0 / 3.0 - 0.2);
     near(health("UPDATE improvement_alerts SET resolved_at = 1"), "fair", 100.0 - 70.0 / 3.0 - 0.2);
+    let trends = "UPDATE health_trends SET success_change = -0.1, duration_change = 0.05";
+    near(health(trends), "fair", 100.0 - 70.0 / 3.0 - 0.2 - 10.0 - 2.0);
+    health("UPDATE health_trends SET success_change = 0.1, duration_change = NULL");
     let harmless = "DELETE FROM improvement_history WHERE outcome = 'rolled_back'";
     near(health(harmless), "excellent", 99.8);
     near(health("DELETE FROM improvement_history"), "good", 99.8);

@@ -25,6 +25,7 @@ use uplift_store::suite::sample::{
 };
 use uplift_store::suite::scene::{improved, look, on_trial, verdict};
 use uplift_store::suite::scratch;
+use uplift_store::writes::attention::AlertWrite;
 use uplift_store::writes::{StepCommit, Write};
 use uplift_store::{IntakeBatch, SqlStore, Store};
 
@@ -114,7 +115,7 @@ async fn live(store: &dyn Store) -> (EntityKey, i64) {
         found,
         started,
         leased,
-        Write::RaiseAlert(alert),
+        Write::Alerts(AlertWrite::Raise(alert)),
         Write::SetSetting { name: "policy".into(), value: json!({"engine": {"mode": "approve"}}) },
         Write::NoteNode(node),
         Write::RecordHistory(Box::new(kept)),

@@ -20,6 +20,7 @@ use uplift_store::suite::sample::{batch, finding, name};
 use uplift_store::suite::scene::{base, candidate, ending, new_improvement, proposal, revision, starting, trial};
 use uplift_store::{IntakeBatch, Prune, SqlStore, StepCommit, StoreResult, Write, Writes};
 
+use uplift_store::writes::attention::{AlertWrite, HealthWrite, NotificationWrite};
 use uplift_store::writes::{ImprovementChange, NewImprovement};
 
 use crate::filling::{AGENTS, World, after, spans, work};
@@ -358,8 +359,15 @@ pub(crate) const WRITES: &[Written] = &[
             summary: "quiet".into(),
         })
     ),
-    write!("RaiseAlert", _w, round, Write::RaiseAlert(alert(format!("new-{round}")))),
-    write!("ResolveAlertsExcept", _w, _round, Write::ResolveAlertsExcept(vec![alert("new-1".into())])),
+    write!("RaiseAlert", _w, round, Write::Alerts(AlertWrite::Raise(alert(format!("new-{round}"))))),
+    write!("QuietAlerts", _w, round, Write::Alerts(AlertWrite::Quiet { ids: vec![nth(1, round)] })),
+    write!("ResolveAlerts", _w, round, Write::Alerts(AlertWrite::Resolve { ids: vec![nth(1, round)], by: None })),
+    write!("Trends", _w, _round, {
+        Write::Health(HealthWrite::Trends { success_change: Some(0.1), duration_change: None })
+    }),
+    write!("ClaimDeliveries", _w, round, {
+        Write::Notifications(NotificationWrite::Claim { ids: vec![nth(1, round)], until: after(2) })
+    }),
     write!("SetDetection", _w, _round, Write::SetDetection(DetectionPolicy::default())),
     write!("SetSetting", _w, _round, { Write::SetSetting { name: "policy".into(), value: serde_json::json!({}) } }),
     write!("RejectInbox", _w, round, Write::RejectInbox { seq: 100 + round as i64, reason: "no id".into() }),

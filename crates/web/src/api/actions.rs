@@ -16,6 +16,7 @@ use uplift_runner::control::{OwnChange, Wish};
 use super::entities::EnvironmentQuery;
 use super::failures::{Failures, Missing, Moved, Unacceptable};
 use super::improvements::entity_of;
+use crate::access::Caller;
 use crate::error::{ErrorCode, WebError};
 use crate::extract::{Body, OptionalBody, Params, PathOf, selector};
 use crate::state::AppState;
@@ -27,13 +28,13 @@ const SOMEBODY: &str = "operator";
 /// Longest name of who acts, in characters.
 const MAX_BY_CHARS: usize = 200;
 /// Longest reason, in characters.
-const MAX_REASON_CHARS: usize = 1_000;
+pub(crate) const MAX_REASON_CHARS: usize = 1_000;
 /// Longest rationale of a change, in characters.
 const MAX_RATIONALE_CHARS: usize = 4_000;
 /// Longest description of a wish, in characters.
 const MAX_DESCRIPTION_CHARS: usize = 2_000;
 
-type Created<T> = (StatusCode, AppendHeaders<[(axum::http::HeaderName, String); 1]>, Json<T>);
+pub(super) type Created<T> = (StatusCode, AppendHeaders<[(axum::http::HeaderName, String); 1]>, Json<T>);
 
 /// What was made, and where it is from now on.
 pub(super) fn created<T>(place: String, body: T) -> Created<T> {
@@ -41,7 +42,7 @@ pub(super) fn created<T>(place: String, body: T) -> Created<T> {
 }
 
 /// A text of a body within its length; `usual` where it is missing.
-fn words(name: &str, text: Option<String>, most: usize, usual: &str) -> Result<String, WebError> {
+pub(crate) fn words(name: &str, text: Option<String>, most: usize, usual: &str) -> Result<String, WebError> {
     let Some(text) = text else { return Ok(usual.to_owned()) };
     let text = text.trim();
     match text.chars().count() {
@@ -54,8 +55,14 @@ fn words(name: &str, text: Option<String>, most: usize, usual: &str) -> Result<S
     }
 }
 
+/// Who acts: whoever the token says; without one, whoever the body says.
+pub(super) fn actor(caller: &Caller, by: Option<String>) -> Result<String, WebError> {
+    let by = words("by", by, MAX_BY_CHARS, SOMEBODY)?;
+    Ok(if caller.known().is_some() { caller.name().to_owned() } else { by })
+}
+
 /// A name of a closed set.
-fn known<T>(name: &str, text: &str) -> Result<T, WebError>
+pub(super) fn known<T>(name: &str, text: &str) -> Result<T, WebError>
 where
     T: FromStr,
     T::Err: std::fmt::Display,
@@ -64,7 +71,7 @@ where
 }
 
 /// Edits as typed, with errors that count them from 1 as all others do.
-fn edits(values: Vec<Value>) -> Result<Vec<Edit>, WebError> {
+pub(crate) fn edits(values: Vec<Value>) -> Result<Vec<Edit>, WebError> {
     if values.len() > MAX_EDITS {
         let detail =
             format!("{} edits are more than the {MAX_EDITS} one improvement may have: split it", values.len());
@@ -88,10 +95,11 @@ fn edits(values: Vec<Value>) -> Result<Vec<Edit>, WebError> {
 )]
 pub(super) async fn propose(
     State(state): State<AppState>,
+    caller: Caller,
     Body(body): Body<ChangeBody>,
 ) -> Result<Created<Improvement>, WebError> {
     let ((entity_type, entity, environment), body) = body.split();
-    let written = written(body)?;
+    let written = written(&caller, body)?;
     let entity = state.engine.store().entity(selector(&entity_type, entity, environment)?).await?;
     let improvement = state.engine.propose_change(written(entity.key)).await?;
     Ok(created(format!("/api/improvements/{}", improvement.id), Improvement::of(improvement, &entity)))
@@ -105,16 +113,17 @@ pub(super) async fn propose(
 )]
 pub(super) async fn fill(
     State(state): State<AppState>,
+    caller: Caller,
     PathOf(id): PathOf<i64>,
     Body(body): Body<FillBody>,
 ) -> Result<Json<Improvement>, WebError> {
-    let written = written(body)?;
+    let written = written(&caller, body)?;
     let entity = state.engine.store().improvement(id).await?.entity;
     shown(&state, state.engine.fill_proposal(id, written(entity)).await?).await
 }
 
 /// A change as written, for whatever entity it is meant.
-fn written(body: FillBody) -> Result<impl FnOnce(EntityKey) -> OwnChange, WebError> {
+fn written(caller: &Caller, body: FillBody) -> Result<impl FnOnce(EntityKey) -> OwnChange, WebError> {
     let edits = edits(body.edits.unwrap_or_default())?;
     if edits.is_empty() == body.configuration.is_none() {
         let detail = "either `edits` or `configuration` is needed, not both";
@@ -131,7 +140,8 @@ fn written(body: FillBody) -> Result<impl FnOnce(EntityKey) -> OwnChange, WebErr
         return Err(WebError::new(ErrorCode::InvalidValue, detail));
     }
     let rationale = words("rationale", body.rationale, MAX_RATIONALE_CHARS, "A change of our own.")?;
-    let proposer = words("proposer", body.proposer, MAX_BY_CHARS, proposed_by.as_str())?;
+    let usual = if caller.known().is_some() { caller.name() } else { proposed_by.as_str() };
+    let proposer = words("proposer", body.proposer, MAX_BY_CHARS, usual)?;
     let (configuration, comparison) = (body.configuration, body.comparison.unwrap_or_default());
     Ok(move |entity| OwnChange {
         entity,
@@ -161,10 +171,11 @@ macro_rules! moves {
         )]
         pub(super) async fn $name(
             State(state): State<AppState>,
+            caller: Caller,
             PathOf(id): PathOf<i64>,
             OptionalBody(body): OptionalBody<ActionBody>,
         ) -> Result<Json<Improvement>, WebError> {
-            let by = words("by", body.by, MAX_BY_CHARS, SOMEBODY)?;
+            let by = actor(&caller, body.by)?;
             let reason = words("reason", body.reason, MAX_REASON_CHARS, $usual)?;
             shown(&state, state.engine.$act(id, by, reason).await?).await
         }
@@ -188,10 +199,11 @@ moves! {
 )]
 pub(super) async fn approve(
     State(state): State<AppState>,
+    caller: Caller,
     PathOf(id): PathOf<i64>,
     OptionalBody(body): OptionalBody<ActionBody>,
 ) -> Result<Json<Improvement>, WebError> {
-    let by = words("by", body.by, MAX_BY_CHARS, SOMEBODY)?;
+    let by = actor(&caller, body.by)?;
     // A yes needs no reason; one that is given is checked all the same.
     words("reason", body.reason, MAX_REASON_CHARS, "")?;
     shown(&state, state.engine.approve(id, by).await?).await
@@ -214,13 +226,14 @@ pub(super) async fn approve(
 )]
 pub(super) async fn trigger(
     State(state): State<AppState>,
+    caller: Caller,
     PathOf((entity_type, entity)): PathOf<(String, String)>,
     Params(query): Params<EnvironmentQuery>,
     Body(body): Body<WishBody>,
 ) -> Result<Created<Triggered>, WebError> {
     let improvement_type: ImprovementType = known("improvement_type", &body.improvement_type)?;
     let description = words("description", Some(body.description), MAX_DESCRIPTION_CHARS, "")?;
-    let asked_by = words("by", body.by, MAX_BY_CHARS, SOMEBODY)?;
+    let asked_by = actor(&caller, body.by)?;
     let entity = state.engine.store().entity(selector(&entity_type, entity, query.environment)?).await?;
     let wish = Wish { entity: entity.key, improvement_type, description, asked_by };
     let triggered = state.engine.trigger(wish).await?;
@@ -236,9 +249,10 @@ pub(super) async fn trigger(
 )]
 pub(super) async fn pause(
     State(state): State<AppState>,
+    caller: Caller,
     OptionalBody(body): OptionalBody<PauseBody>,
 ) -> Result<Json<Paused>, WebError> {
-    let by = words("by", body.by, MAX_BY_CHARS, SOMEBODY)?;
+    let by = actor(&caller, body.by)?;
     Ok(Json(state.engine.pause(body.rollback_running, by).await?.into()))
 }
 
@@ -249,9 +263,10 @@ pub(super) async fn pause(
 )]
 pub(super) async fn resume(
     State(state): State<AppState>,
+    caller: Caller,
     OptionalBody(body): OptionalBody<ActionBody>,
 ) -> Result<Json<Paused>, WebError> {
-    let by = words("by", body.by, MAX_BY_CHARS, SOMEBODY)?;
+    let by = actor(&caller, body.by)?;
     words("reason", body.reason, MAX_REASON_CHARS, "")?;
     Ok(Json(state.engine.resume(by).await?.into()))
 }

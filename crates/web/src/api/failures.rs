@@ -49,6 +49,15 @@ pub(super) enum Changed {
     Changed(#[to_schema] Problem),
 }
 
+/// What a route that counts how often somebody asks can answer beside.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "it only describes")]
+pub(super) enum Often {
+    /// Too often: `Retry-After` says when to try again.
+    #[response(status = 429, content_type = "application/problem+json")]
+    Often(#[to_schema] Problem),
+}
+
 /// What a route that takes a change can answer beside.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "it only describes")]

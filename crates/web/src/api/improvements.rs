@@ -21,9 +21,7 @@ use crate::error::WebError;
 use crate::extract::{EntityQuery, Params, PathOf, named_entity, page, parse, selector};
 use crate::state::AppState;
 use crate::wire::entity::json;
-use crate::wire::improvement::{
-    Analytics, Decided, DecidedReport, Effect, Effectiveness, Improvement, ImprovementReport,
-};
+use crate::wire::improvement::{Decided, DecidedReport, Effect, Effectiveness, Improvement, ImprovementReport};
 use crate::wire::page::Page;
 use crate::wire::trial::TrialReport;
 
@@ -42,19 +40,19 @@ pub(super) struct PageQuery {
 }
 
 /// The entities that a list is about, each read once.
-pub(super) struct Entities<'a> {
+pub(crate) struct Entities<'a> {
     state: &'a AppState,
     known: BTreeMap<EntityKey, Entity>,
 }
 
 impl<'a> Entities<'a> {
     /// None are known yet.
-    pub(super) fn new(state: &'a AppState) -> Self {
+    pub(crate) fn new(state: &'a AppState) -> Self {
         Self { state, known: BTreeMap::new() }
     }
 
     /// The entity of this key.
-    pub(super) async fn get(&mut self, key: EntityKey) -> Result<&Entity, WebError> {
+    pub(crate) async fn get(&mut self, key: EntityKey) -> Result<&Entity, WebError> {
         match self.known.entry(key) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(place) => Ok(place.insert(entity_of(self.state, key).await?)),
@@ -63,7 +61,7 @@ impl<'a> Entities<'a> {
 }
 
 /// The entity of this key.
-pub(super) async fn entity_of(state: &AppState, key: EntityKey) -> Result<Entity, WebError> {
+pub(crate) async fn entity_of(state: &AppState, key: EntityKey) -> Result<Entity, WebError> {
     let selector =
         EntitySelector { entity_type: key.entity_type, id_or_name: key.entity_id.to_string(), environment: None };
     Ok(state.engine.store().entity(selector).await?)
@@ -165,7 +163,7 @@ pub(super) async fn one(
 }
 
 /// What an improvement starts from and leads to: as fixed by validation, or as it would be on what is in place.
-async fn configurations(
+pub(crate) async fn configurations(
     state: &AppState,
     improvement: &Model,
     entity: &Entity,
@@ -236,17 +234,6 @@ pub(super) async fn history(
 async fn decided(state: &AppState, found: Paged<HistoryRow>) -> Result<Page<Decided>, WebError> {
     let helped = state.engine.what_helped().await?;
     Ok(Page::part(found.items.into_iter().map(|row| Decided::of(row, &helped)).collect(), found.next))
-}
-
-/// What came of each type of improvement.
-#[utoipa::path(
-    get, path = "/api/improvements/analytics", tag = "improvements", operation_id = "list_analytics",
-    responses((status = 200, body = Page<Analytics>), Failures)
-)]
-pub(super) async fn analytics(State(state): State<AppState>) -> Result<Json<Page<Analytics>>, WebError> {
-    let helped = state.engine.what_helped().await?;
-    let rows = state.engine.store().analytics().await?;
-    Ok(Json(Page::part(rows.into_iter().map(|row| Analytics::of(row, &helped)).collect(), None)))
 }
 
 /// Which page of an entity's history.

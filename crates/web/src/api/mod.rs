@@ -1,7 +1,8 @@
 //! The routes, one file per noun. Handlers read, translate and answer; what takes more is done elsewhere.
 
-mod actions;
+pub(crate) mod actions;
 mod alerts;
+mod analytics;
 mod body;
 mod changes;
 mod config;
@@ -9,18 +10,22 @@ mod declare;
 mod entities;
 mod events;
 mod failures;
+pub(crate) mod feedback;
 mod improvements;
 mod index;
 mod ingest;
 mod nodes;
+mod notifications;
 mod opportunities;
 mod otlp;
 mod probes;
 mod processes;
-mod resolve;
+pub(crate) mod requests;
+pub(crate) mod resolve;
 mod reviews;
 mod status;
 mod tasks;
+mod tokens;
 mod trials;
 
 use axum::extract::DefaultBodyLimit;
@@ -29,7 +34,9 @@ use utoipa_axum::routes;
 
 use crate::state::AppState;
 
+pub(crate) use actions::{MAX_REASON_CHARS, words};
 pub(crate) use body::room_for_bodies;
+pub(crate) use improvements::{Entities, configurations, entity_of};
 pub(crate) use index::index;
 pub(crate) use otlp::{Way, grpc};
 
@@ -45,6 +52,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(ingest::ingest, events::list))
         .routes(routes!(ingest::saved::saved))
         .routes(routes!(events::lookup))
+        .routes(routes!(feedback::give))
         .routes(routes!(otlp::http::traces))
         .routes(routes!(otlp::http::logs))
         .routes(routes!(otlp::http::metrics))
@@ -61,11 +69,13 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(opportunities::list))
         .routes(routes!(opportunities::one))
         .routes(routes!(opportunities::dismiss))
+        .routes(routes!(requests::list, requests::ask))
+        .routes(routes!(requests::one))
         .routes(routes!(reviews::queue))
         .routes(routes!(improvements::one))
         .routes(routes!(improvements::active))
         .routes(routes!(improvements::history))
-        .routes(routes!(improvements::analytics))
+        .routes(routes!(analytics::analytics))
         .routes(routes!(improvements::effectiveness))
         .routes(routes!(actions::fill))
         .routes(routes!(actions::approve))
@@ -79,8 +89,19 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(trials::one))
         .routes(routes!(processes::list))
         .routes(routes!(alerts::list))
+        .routes(routes!(alerts::one))
+        .routes(routes!(alerts::acknowledge))
+        .routes(routes!(alerts::resolve))
+        .routes(routes!(notifications::targets, notifications::set_target))
+        .routes(routes!(notifications::remove_target))
+        .routes(routes!(notifications::try_target))
+        .routes(routes!(notifications::deliveries))
+        .routes(routes!(notifications::retry))
         .routes(routes!(nodes::list))
         .routes(routes!(config::config, config::set))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(tokens::audit))
         .routes(routes!(probes::alive))
         .routes(routes!(probes::ready))
         .routes(routes!(probes::metrics))

@@ -3,6 +3,8 @@
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use uplift_store::page::MAX_PAGE;
+use uplift_store::{PageRequest, StoreResult};
 
 use super::failures::Missing;
 use crate::error::{ErrorCode, WebError};
@@ -68,7 +70,19 @@ pub(super) async fn error_page(PathOf(code): PathOf<String>) -> Result<Response,
 )]
 pub(super) async fn metrics(State(state): State<AppState>) -> Response {
     telemetry::queued(state.engine.queued_events());
+    if let Err(error) = measure(&state).await {
+        // The rest is worth more than an answer that is whole.
+        tracing::warn!(%error, "how the whole stands could not be measured");
+    }
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.prometheus.render()).into_response()
+}
+
+/// Notes how the whole stands.
+async fn measure(state: &AppState) -> StoreResult<()> {
+    let store = state.engine.store();
+    let alerts = store.alerts(true, PageRequest::first(MAX_PAGE)).await?.items;
+    telemetry::standing(&state.engine.health().await?, &alerts, store.delivery_counts().await?);
+    Ok(())
 }
 
 /// The description of the API as an answer.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -14,8 +14,9 @@ use uplift_store::rows::EntitySelector;
 use utoipa::IntoParams;
 
 use super::failures::{Failures, Missing};
+use crate::access::Caller;
 use crate::error::{ErrorCode, WebError};
-use crate::extract::{Body, Params, PathOf, selector, text};
+use crate::extract::{Body, Params, PathOf, is_known, selector, text};
 use crate::problem::Problem;
 use crate::state::AppState;
 use crate::telemetry;
@@ -56,6 +57,7 @@ pub(super) struct ResolveQuery {
 )]
 pub(super) async fn by_query(
     State(state): State<AppState>,
+    caller: Caller,
     PathOf((entity_type, entity)): PathOf<(String, String)>,
     Params(query): Params<ResolveQuery>,
     headers: HeaderMap,
@@ -63,7 +65,7 @@ pub(super) async fn by_query(
     if query.defaults.is_some() {
         refuse_strange_pages(&headers)?;
     }
-    let who = selector(&entity_type, entity, query.environment)?;
+    let who = caller.own(&state, selector(&entity_type, entity, query.environment)?)?;
     let unit = text("unit", query.unit)?;
     one(&state, who, unit.as_deref(), query.defaults.as_deref(), &headers).await
 }
@@ -86,11 +88,12 @@ pub(super) async fn by_query(
 )]
 pub(super) async fn by_body(
     State(state): State<AppState>,
+    caller: Caller,
     PathOf((entity_type, entity)): PathOf<(String, String)>,
     headers: HeaderMap,
     Body(body): Body<ResolveBody>,
 ) -> Result<Response, WebError> {
-    let who = selector(&entity_type, entity, body.environment)?;
+    let who = caller.own(&state, selector(&entity_type, entity, body.environment)?)?;
     let unit = text("unit", body.unit)?;
     let defaults = body.defaults.as_ref().map(|defaults| defaults.get());
     one(&state, who, unit.as_deref(), defaults, &headers).await
@@ -107,6 +110,7 @@ pub(super) async fn by_body(
 )]
 pub(super) async fn many(
     State(state): State<AppState>,
+    caller: Caller,
     Body(body): Body<ResolveManyBody>,
 ) -> Result<Response, WebError> {
     if body.entities.len() > MAX_ENTITIES {
@@ -117,7 +121,8 @@ pub(super) async fn many(
     let unit = text("unit", body.unit)?;
     let mut found = Vec::with_capacity(body.entities.len());
     for name in body.entities {
-        found.push(match selector(&name.entity_type, name.entity, body.environment.clone()) {
+        let who = selector(&name.entity_type, name.entity, body.environment.clone());
+        found.push(match who.and_then(|who| caller.own(&state, who)) {
             Ok(who) => read(&state, &who, unit.as_deref()).await,
             Err(error) => Err(error),
         });
@@ -152,7 +157,7 @@ async fn one(
     let tag = tag(&resolved, reason)?;
     // What is said only once must not be lost to a client that knows the configuration already.
     let plain = settled.not_applied.is_empty() && settled.notice.is_none();
-    let known = plain && headers.get_all(IF_NONE_MATCH).iter().any(|tags| names(tags, &tag));
+    let known = plain && is_known(headers, &tag);
     let mut response = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -165,7 +170,7 @@ async fn one(
 }
 
 /// From memory; where there is nothing, the store says what is missing.
-async fn read(state: &AppState, who: &EntitySelector, unit: Option<&str>) -> Result<Resolved, WebError> {
+pub(crate) async fn read(state: &AppState, who: &EntitySelector, unit: Option<&str>) -> Result<Resolved, WebError> {
     let (snapshot, now_us) = (state.engine.snapshot(), state.engine.now().micros());
     let environment = who.environment.as_deref();
     if let Some(resolved) = snapshot.resolve(environment, who.entity_type, &who.id_or_name, unit, now_us) {
@@ -244,12 +249,6 @@ fn tag(resolved: &Resolved, reason: &str) -> Result<HeaderValue, WebError> {
         None => format!("\"{revision}-{reason}\""),
     };
     HeaderValue::from_str(&text).map_err(|error| WebError::new(ErrorCode::InternalError, error.to_string()))
-}
-
-/// Whether a header names this tag.
-fn names(tags: &HeaderValue, tag: &HeaderValue) -> bool {
-    let (Ok(tags), Ok(tag)) = (tags.to_str(), tag.to_str()) else { return false };
-    tags.split(',').map(str::trim).any(|named| named == "*" || named.strip_prefix("W/").unwrap_or(named) == tag)
 }
 
 fn answer(body: &impl serde::Serialize) -> Result<Response, WebError> {

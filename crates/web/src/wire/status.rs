@@ -57,7 +57,7 @@ pub(crate) struct Health {
     status: &'static str,
     /// From 0 to 100.
     score: f64,
-    /// What made the score.
+    /// What made the score: 100 less what they cost.
     factors: Vec<HealthFactor>,
 }
 
@@ -68,10 +68,12 @@ pub(crate) struct HealthFactor {
     name: &'static str,
     /// What was measured.
     value: f64,
-    /// What it added to the score, points.
-    effect: f64,
-    /// The same in words.
+    /// Points that it costs of 100, at least 0.
+    points_lost: f64,
+    /// What was measured, in words.
     explanation: String,
+    /// What would give the points back; empty where none are lost.
+    remedy: String,
 }
 
 /// How much there is.
@@ -150,7 +152,7 @@ pub(crate) struct Metrics {
     rolled_back: i64,
     /// Ended without an answer.
     inconclusive: i64,
-    /// Taken back of those decided either way, over 30 days, from 0 to 1.
+    /// Taken back of those decided either way lately (`engine.rollback_rate_days`), from 0 to 1.
     rollback_rate: Option<f64>,
     /// Mean effectiveness of the kept ones.
     mean_effectiveness: Option<f64>,
@@ -158,6 +160,8 @@ pub(crate) struct Metrics {
     opportunities_pending: i64,
     /// Alerts that hold.
     alerts_active: i64,
+    /// Decided either way in the time that the rollback rate looks back.
+    recent_decided: i64,
 }
 
 impl From<ModelHealth> for Health {
@@ -172,7 +176,13 @@ impl From<ModelHealth> for Health {
 
 impl From<Factor> for HealthFactor {
     fn from(factor: Factor) -> Self {
-        Self { name: factor.name, value: factor.value, effect: factor.effect, explanation: factor.explanation }
+        Self {
+            name: factor.name,
+            value: factor.value,
+            points_lost: factor.points_lost,
+            explanation: factor.explanation,
+            remedy: factor.remedy,
+        }
     }
 }
 
@@ -227,6 +237,7 @@ impl From<MetricsRow> for Metrics {
             mean_effectiveness: row.mean_effectiveness,
             opportunities_pending: row.opportunities_pending,
             alerts_active: row.alerts_active,
+            recent_decided: row.recent_decided,
         }
     }
 }

@@ -18,7 +18,7 @@ use uplift_runner::Engine;
 use uplift_runner::clock::ManualClock;
 use uplift_store::Store;
 use uplift_store::sqlite::SqliteStore;
-use uplift_web::AppState;
+use uplift_web::{AppState, Guarding};
 
 /// The time of every test: 2026-01-31T12:00:00Z.
 pub(crate) const NOW: Time = Time::from_micros(1_769_860_800_000_000);
@@ -30,6 +30,7 @@ pub(crate) const LATER: Time = Time::from_micros(1_798_761_600_000_000);
 pub(crate) struct Server {
     pub(crate) engine: Engine,
     pub(crate) store: Arc<SqliteStore>,
+    pub(crate) clock: Arc<ManualClock>,
     pub(crate) router: Router,
     /// The one that takes telemetry over gRPC only.
     pub(crate) grpc: Router,
@@ -90,12 +91,29 @@ impl Server {
         Self::build(store, Policy::default(), PrometheusBuilder::new().build_recorder().handle(), now)
     }
 
+    /// A server that asks for tokens.
+    pub(crate) fn guarded(policy: Policy, guarding: Guarding) -> Self {
+        let store = SqliteStore::in_memory().unwrap_or_else(|error| panic!("{error}"));
+        let prometheus = PrometheusBuilder::new().build_recorder().handle();
+        Self::build_guarded(store, policy, prometheus, (NOW, guarding))
+    }
+
     fn build(store: SqliteStore, policy: Policy, prometheus: PrometheusHandle, now: Time) -> Self {
+        Self::build_guarded(store, policy, prometheus, (now, Guarding::default()))
+    }
+
+    fn build_guarded(
+        store: SqliteStore,
+        policy: Policy,
+        prometheus: PrometheusHandle,
+        (now, guarding): (Time, Guarding),
+    ) -> Self {
         let store = Arc::new(store);
         let shared: Arc<dyn Store> = Arc::<SqliteStore>::clone(&store);
-        let engine = Engine::new(shared, policy, Arc::new(ManualClock::at(now)));
-        let state = AppState::new(engine.clone(), prometheus, ["uplift.example"]);
-        Self { engine, store, router: uplift_web::router(state.clone()), grpc: uplift_web::grpc_router(state) }
+        let clock = Arc::new(ManualClock::at(now));
+        let engine = Engine::new(shared, policy, Arc::<ManualClock>::clone(&clock));
+        let state = AppState::new(engine.clone(), prometheus, ["uplift.example"]).guarding(guarding);
+        Self { engine, store, clock, router: uplift_web::router(state.clone()), grpc: uplift_web::grpc_router(state) }
     }
 
     /// A server as it is out of the box.

@@ -1,6 +1,8 @@
-//! Measures resolving: in process, where it is a look into memory, and over HTTP on loopback.
+//! Measures resolving: in process, where it is a look into memory, and over HTTP on loopback, with tokens on.
 
+mod asking;
 mod fleet;
+mod guarded;
 mod http;
 mod process;
 
@@ -40,7 +42,15 @@ pub(crate) fn run(plan: Plan) -> anyhow::Result<()> {
         let fleet = fleet::Fleet::new(entities, trials);
         far.push((entities, trials, http::measure(&fleet, plan.connections, plan.each)?));
     }
+    let fleet = fleet::Fleet::new(guarded::AGENTS, guarded::TRIALS);
+    let guarded = guarded::measure(&fleet, plan.connections, plan.each)?;
     if plan.json {
+        let taken = |taken: &asking::Taken| {
+            json!({
+                "requests": taken.requests, "requests_per_second": taken.rate, "p50_us": taken.p50_us,
+                "p99_us": taken.p99_us
+            })
+        };
         return print_json(&json!({
             "in_process": near.iter().map(|(entities, trials, ns)| json!({
                 "entities": entities, "trials": trials, "ns": ns
@@ -50,6 +60,12 @@ pub(crate) fn run(plan: Plan) -> anyhow::Result<()> {
                 "requests": measured.requests, "requests_per_second": measured.rate,
                 "p50_us": measured.p50_us, "p99_us": measured.p99_us
             })).collect::<Vec<_>>(),
+            "with_tokens": {
+                "agents": guarded::AGENTS, "trials": guarded::TRIALS, "connections": plan.connections,
+                "bare_handler": taken(&guarded.bare), "as_fast_as_it_goes": taken(&guarded.full),
+                "steady": taken(&guarded.steady), "beside_intake": taken(&guarded.beside),
+                "events_per_second": guarded.intake, "events_per_second_beside": guarded.beside_intake
+            },
         }));
     }
     let mut table =
@@ -77,6 +93,40 @@ pub(crate) fn run(plan: Plan) -> anyhow::Result<()> {
     print(&format!(
         "Over HTTP on loopback, {} connections kept alive, the generator on the same cores:\n{}",
         plan.connections,
+        table.render(Style::of_stdout())
+    ))?;
+    print_guarded(&guarded, plan.connections)
+}
+
+/// The table of what a fleet with tokens gets.
+fn print_guarded(measured: &guarded::Measured, connections: usize) -> anyhow::Result<()> {
+    let mut table = Table::new([
+        Column::text("what", 60),
+        Column::number("requests/s"),
+        Column::number("p50 us"),
+        Column::number("p99 us"),
+        Column::number("of bare"),
+    ]);
+    let beside = format!("10,000 a second, beside {} events/s", count(measured.beside_intake as i64));
+    for (what, taken) in [
+        ("a bare handler", &measured.bare),
+        ("resolve, as fast as it goes", &measured.full),
+        ("resolve, 10,000 a second", &measured.steady),
+        (&beside, &measured.beside),
+    ] {
+        table.row([
+            what.to_owned(),
+            count(taken.rate as i64),
+            format!("{:.0}", taken.p50_us),
+            format!("{:.0}", taken.p99_us),
+            format!("{:.2}", taken.rate / measured.bare.rate.max(1.0)),
+        ]);
+    }
+    print(&format!(
+        "\nWith tokens on, {} agents each by its own, {} running trials, {connections} connections (events alone: {}/s):\n{}",
+        guarded::AGENTS,
+        guarded::TRIALS,
+        count(measured.intake as i64),
         table.render(Style::of_stdout())
     ))
 }

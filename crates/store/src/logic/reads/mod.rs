@@ -6,9 +6,11 @@
 //! - `cursor`, `list`, `decode`: what the nouns share.
 //! - `entities` (with `names`, for hints), `events` (with `place`, where a task is at home), `tasks`.
 //! - `opportunities`, `detection` (with `window`), `reviews`, `improvements`, `trials` (with `units`), `processes`.
+//! - `requests` (of agents).
 //! - `served`, `system`.
 
 mod access;
+mod attention;
 mod cursor;
 mod decode;
 mod detection;
@@ -20,6 +22,7 @@ mod names;
 mod opportunities;
 mod place;
 mod processes;
+mod requests;
 mod reviews;
 mod served;
 mod system;

@@ -29,6 +29,8 @@ pub(super) const SELECT: &str = "SELECT o.id, o.entity_type, o.entity_id, o.kind
 /// Open ones first, then by impact: small numbers come first.
 const OPEN: &str = "CASE WHEN o.status IN ('pending', 'in_progress') THEN 0 ELSE 1 END";
 const IMPACT: &str = "CASE o.potential_impact WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END";
+/// What was put first by hand, or by the planning agent, is worked on first.
+const PLANNED: &str = "o.planned DESC";
 /// Among those of one impact, the greatest first.
 const THEN: &str = "o.confidence DESC, o.occurrences DESC, o.id DESC";
 
@@ -131,7 +133,7 @@ const CLAIMABLE: &str = "o.status = 'pending' AND o.confirmed = 1 AND o.not_befo
         WHERE i.opportunity_id = o.id AND i.status = 'needs_proposal')";
 
 fn claimable(connection: &Connection, now: Time, limit: u32) -> Result<Vec<Opportunity>, Fault> {
-    let sql = format!("{SELECT} WHERE {CLAIMABLE} ORDER BY {IMPACT}, {THEN} LIMIT ?2");
+    let sql = format!("{SELECT} WHERE {CLAIMABLE} ORDER BY {PLANNED}, {IMPACT}, {THEN} LIMIT ?2");
     list::all(connection, "an opportunity", &sql, (now.micros(), limit), |row| Ok(decode(row)?.0))
 }
 
@@ -148,13 +150,13 @@ fn wanted(connection: &Connection, now: Time, usual: ClaimTerms, limit: u32) -> 
     );
     let sql = format!(
         "WITH ranked AS (
-            SELECT o.id, row_number() OVER (PARTITION BY o.entity_type, o.entity_id ORDER BY {IMPACT}, {THEN}) AS place
+            SELECT o.id, row_number() OVER (PARTITION BY o.entity_type, o.entity_id ORDER BY {PLANNED}, {IMPACT}, {THEN}) AS place
             FROM optimization_opportunities AS o
             JOIN entities AS n ON n.entity_type = o.entity_type AND n.entity_id = o.entity_id
             WHERE {CLAIMABLE}
                 AND {settings}
         )
-        {SELECT} WHERE o.id IN (SELECT id FROM ranked WHERE place = 1) ORDER BY {IMPACT}, {THEN} LIMIT ?4"
+        {SELECT} WHERE o.id IN (SELECT id FROM ranked WHERE place = 1) ORDER BY {PLANNED}, {IMPACT}, {THEN} LIMIT ?4"
     );
     let terms = (now.micros(), usual.mode.as_str(), usual.min_confidence, limit);
     list::all(connection, "an opportunity", &sql, terms, |row| Ok(decode(row)?.0))

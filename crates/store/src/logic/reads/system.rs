@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::sql::{Connection, Row};
 use async_trait::async_trait;
 use serde_json::Value;
-use uplift_model::alert::{Alert, AlertFinding};
+use uplift_model::alert::{Acknowledgement, Alert, AlertFinding};
 use uplift_model::entity::EntityKey;
 use uplift_model::{Hour, Time};
 
@@ -43,7 +43,7 @@ impl SystemReads for SqlStore {
     async fn metrics(&self) -> StoreResult<MetricsRow> {
         self.read("reading the metrics", |connection| {
             let sql = "SELECT decided, kept, rolled_back, inconclusive, rollback_rate, mean_effectiveness,
-                opportunities_pending, alerts_active FROM self_improvement_metrics";
+                opportunities_pending, alerts_active, recent_decided FROM self_improvement_metrics";
             let found =
                 list::first(connection, "the metrics", sql, [], |row| metrics(&mut Columns::of(row, "the metrics")))?;
             found.ok_or_else(no_clock)
@@ -54,7 +54,8 @@ impl SystemReads for SqlStore {
     async fn system_status(&self) -> StoreResult<SystemStatusRow> {
         self.read("reading the status of the system", |connection| {
             let sql = "SELECT health, score, now_us, decided, kept, rolled_back, inconclusive, rollback_rate,
-                mean_effectiveness, opportunities_pending, alerts_active FROM system_self_improvement_status";
+                mean_effectiveness, opportunities_pending, alerts_active, recent_decided, success_change,
+                duration_change FROM system_self_improvement_status";
             let found = list::first(connection, "the status of the system", sql, [], |row| {
                 let mut columns = Columns::of(row, "the status of the system");
                 Ok(SystemStatusRow {
@@ -63,6 +64,8 @@ impl SystemReads for SqlStore {
                     // The clock stands at 0 until the engine first moves it.
                     clock: Some(columns.time()?).filter(|clock| *clock > Time::default()),
                     metrics: metrics(&mut columns)?,
+                    success_change: columns.get()?,
+                    duration_change: columns.get()?,
                 })
             })?;
             found.ok_or_else(no_clock)
@@ -146,6 +149,7 @@ fn metrics(columns: &mut Columns<'_>) -> Result<MetricsRow, Fault> {
         mean_effectiveness: columns.get()?,
         opportunities_pending: columns.get()?,
         alerts_active: columns.get()?,
+        recent_decided: columns.get()?,
     })
 }
 
@@ -182,27 +186,47 @@ fn counts(connection: &Connection) -> Result<Counts, Fault> {
     Ok(found.unwrap_or_default())
 }
 
-fn decode(row: &Row<'_>) -> Result<Alert, Fault> {
+/// The columns that [`alert`] reads.
+pub(super) const ALERTS: &str = "SELECT id, kind, entity_type, entity_id, fingerprint, message, value, threshold, at,
+    raised_at, quiet_since, acknowledged_at, acknowledged_by, note, resolved_at, resolved_by FROM improvement_alerts";
+
+/// Two columns that are both empty where something concerns the system as a whole.
+pub(super) fn entity(columns: &mut Columns<'_>) -> Result<Option<EntityKey>, Fault> {
+    let (entity_type, entity_id) = (columns.parsed_option()?, columns.get::<Option<i64>>()?);
+    Ok(entity_type.zip(entity_id).map(|(entity_type, entity_id)| EntityKey::new(entity_type, entity_id)))
+}
+
+/// An alert, from the columns of [`ALERTS`].
+pub(super) fn alert(row: &Row<'_>) -> Result<Alert, Fault> {
     let mut columns = Columns::of(row, "an alert");
     let (id, kind) = (columns.get()?, columns.parsed()?);
-    let entity_type = columns.parsed_option()?;
-    let entity_id: Option<i64> = columns.get()?;
     let finding = AlertFinding {
         kind,
-        entity: entity_type.zip(entity_id).map(|(entity_type, entity_id)| EntityKey::new(entity_type, entity_id)),
+        entity: entity(&mut columns)?,
         fingerprint: columns.get()?,
         message: columns.get()?,
         value: columns.get()?,
         threshold: columns.get()?,
         at: columns.time()?,
     };
+    let (raised_at, quiet_since) = (columns.time()?, columns.time_option()?);
+    let (at, by): (Option<Time>, Option<String>) = (columns.time_option()?, columns.get()?);
+    let note = columns.get()?;
+    let acknowledged = at.zip(by).map(|(at, by)| Acknowledgement { at, by, note });
     let resolved_at = columns.time_option()?;
-    Ok(Alert { id, finding, active: resolved_at.is_none(), resolved_at })
+    Ok(Alert {
+        id,
+        finding,
+        active: resolved_at.is_none(),
+        raised_at,
+        quiet_since,
+        acknowledged,
+        resolved_at,
+        resolved_by: columns.get()?,
+    })
 }
 
 fn alerts(connection: &Connection, active_only: bool, page: &PageRequest) -> Result<Paged<Alert>, Fault> {
-    const COLUMNS: &str = "SELECT id, kind, entity_type, entity_id, fingerprint, message, value, threshold, at,
-        resolved_at FROM improvement_alerts";
     let mut conditions = list::Conditions::default();
     if let Some(cursor) = &page.cursor {
         let mut parts = Parts::of("a", cursor)?;
@@ -211,11 +235,11 @@ fn alerts(connection: &Connection, active_only: bool, page: &PageRequest) -> Res
     }
     // The active ones are few and have an index; all of them are in order already.
     let head = if active_only {
-        format!("{COLUMNS} INDEXED BY improvement_alerts_active WHERE resolved_at IS NULL")
+        format!("{ALERTS} INDEXED BY improvement_alerts_active WHERE resolved_at IS NULL")
     } else {
-        format!("{COLUMNS} WHERE TRUE")
+        format!("{ALERTS} WHERE TRUE")
     };
     let (sql, parameters) = conditions.query(&head, "ORDER BY id DESC", page.clamped());
-    let items = list::all(connection, "an alert", &sql, parameters, decode)?;
+    let items = list::all(connection, "an alert", &sql, parameters, alert)?;
     Ok(list::page(items, page, |last| Cursor::of("a").number(last.id).finish()))
 }

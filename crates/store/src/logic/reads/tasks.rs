@@ -119,6 +119,20 @@ fn tasks(connection: &Connection, filter: &TaskFilter, page: &PageRequest) -> Re
     Ok(Paged { items: paged.items.into_iter().map(|keyed| keyed.task).collect(), next: paged.next })
 }
 
+/// Those of these tasks that are on record in an environment.
+pub(super) fn named(connection: &Connection, environment: &str, task_ids: &[String]) -> Result<Vec<Task>, Fault> {
+    let sql = format!("{} AND k.trace_no = ?1 AND k.task = ?2", head());
+    let mut found = Vec::new();
+    for id in task_ids {
+        let own = place::trace(connection, environment, id)?.map(|trace_no| (trace_no, String::new()));
+        for at in own.into_iter().chain(place::home(connection, environment, id)?) {
+            let keyed = list::first(connection, "a task", &sql, at, decode)?;
+            found.extend(keyed.map(|keyed| keyed.task));
+        }
+    }
+    Ok(found)
+}
+
 fn task(connection: &Connection, task_id: &str) -> Result<Task, Fault> {
     let sql = format!("{} AND k.trace_no = ?1 AND k.task = ?2", head());
     let mut found = Vec::new();

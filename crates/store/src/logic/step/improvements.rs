@@ -54,6 +54,7 @@ impl Step<'_> {
                 self.at.micros(),
             ])?;
         self.receipt.improvements.push(id);
+        self.improvement_news(id)?;
         match new.process_due {
             Some(due) => self.start_process(IMPROVEMENT_PROCESS, &format!("improvement/{id}"), FIRST_STATE, due),
             None => Ok(()),
@@ -105,7 +106,7 @@ impl Step<'_> {
                 &change.approved_by,
                 self.at.micros(),
             ))?;
-        Ok(())
+        if next == status { Ok(()) } else { self.improvement_news(id) }
     }
 
     /// How far an improvement has come, and its version.
@@ -244,7 +245,7 @@ impl Step<'_> {
                 &entry.report,
                 entry.verdict.as_ref().map(|verdict| readable(verdict, "the verdict")).transpose()?,
             ))?;
-        Ok(())
+        self.verdict_news(entry.improvement_id, entry.entity, entry.outcome.as_str())
     }
 }
 

@@ -1,11 +1,14 @@
 //! What a step of the loop decided, written whole or not at all.
 
 mod access;
+mod alerts;
 mod entities;
 mod improvements;
+mod notifications;
 mod opportunities;
 mod processes;
 mod records;
+mod requests;
 mod trials;
 
 use crate::sql::{Connection, OptionalExtension};
@@ -106,6 +109,7 @@ impl Step<'_> {
     fn write(&mut self, write: &Write) -> Result<(), Fault> {
         match write {
             Write::Access(write) => self.access(write),
+            Write::Requests(write) => self.requests(write),
             Write::DeclareEntity { name, config } => self.declare(name, config),
             Write::DeclareRunning { name, config, revision } => self.declare_running(name, config, revision),
             Write::SetEntityState { entity, state } => self.change_entity(*entity, "state", state.as_str()),
@@ -123,8 +127,9 @@ impl Step<'_> {
             Write::ReturnOpportunity { id, not_before, reason } => self.give_back(*id, *not_before, reason),
             Write::ReopenOpportunity { id, not_before, reason } => self.reopen(*id, *not_before, reason),
             Write::RecordReview(review) => self.record_review(review),
-            Write::RaiseAlert(alert) => self.raise(alert),
-            Write::ResolveAlertsExcept(alerts) => self.resolve_except(alerts),
+            Write::Alerts(write) => self.alerts(write),
+            Write::Notifications(write) => self.notifications(write),
+            Write::Health(write) => self.health(write),
             Write::SetDetection(policy) => self.set_detection(policy),
             Write::SetSetting { name, value } => self.set_setting(name, &value.to_string()),
             Write::RejectInbox { seq, reason } => reject_inbox(self.connection, *seq, reason, self.at.micros()),

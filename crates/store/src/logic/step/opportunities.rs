@@ -39,7 +39,8 @@ impl Step<'_> {
         }
         if let Some(id) = self.withdrawn(finding)? {
             self.receipt.opened.push(id);
-            return self.update_opportunity(id, finding);
+            self.update_opportunity(id, finding)?;
+            return self.opportunity_news(id);
         }
         if let Some(since) = quiet_since {
             let dismissed = self
@@ -71,7 +72,8 @@ impl Step<'_> {
                 finding.last_seen_at.micros(),
             ))?;
         self.receipt.opened.push(id);
-        self.update_opportunity(id, finding)
+        self.update_opportunity(id, finding)?;
+        self.opportunity_news(id)
     }
 
     /// Opens the latest opportunity of this key again if it was withdrawn, not dismissed by a person.
@@ -106,23 +108,28 @@ impl Step<'_> {
         let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
         let found: Vec<String> =
             found.iter().map(|(kind, fingerprint)| format!("{kind}{LINE}{fingerprint}")).collect();
-        self.connection
-            .prepare_cached(&format!(
+        let unfound = format!(
+            "entity_type = ?1 AND entity_id = ?2 AND status = 'pending' AND source IN ('monitor', 'pattern', 'review')
+             AND kind IN ({}) AND kind || '{LINE}' || fingerprint NOT IN ({})",
+            self.connection.elements("?4"),
+            self.connection.elements("?5"),
+        );
+        let (kinds, found) = (json(&kinds, "kinds")?, json(&found, "findings")?);
+        let key = (entity.entity_type.as_str(), entity.entity_id);
+        for sql in [
+            format!(
+                "INSERT INTO news (at, kind, word, subject_id, entity_type, entity_id)
+                 SELECT CAST(?3 AS bigint), 'opportunity', 'dismissed', id, entity_type, entity_id
+                 FROM optimization_opportunities WHERE {unfound} ORDER BY id"
+            ),
+            format!(
                 "UPDATE optimization_opportunities
                  SET status = 'dismissed', resolution = 'withdrawn: no longer found', withdrawn = 1, updated_at = ?3
-                 WHERE entity_type = ?1 AND entity_id = ?2 AND status = 'pending'
-                 AND source IN ('monitor', 'pattern', 'review')
-                 AND kind IN ({}) AND kind || '{LINE}' || fingerprint NOT IN ({})",
-                self.connection.elements("?4"),
-                self.connection.elements("?5"),
-            ))?
-            .defer((
-                entity.entity_type.as_str(),
-                entity.entity_id,
-                self.at.micros(),
-                json(&kinds, "kinds")?,
-                json(&found, "findings")?,
-            ))?;
+                 WHERE {unfound}"
+            ),
+        ] {
+            self.connection.prepare_cached(&sql)?.defer((key.0, key.1, self.at.micros(), &kinds, &found))?;
+        }
         Ok(())
     }
 
@@ -169,7 +176,8 @@ impl Step<'_> {
 
     pub(super) fn confirm(&mut self, id: i64, finding: &Finding) -> Result<(), Fault> {
         self.require_open(id)?;
-        self.update_opportunity(id, finding)
+        self.update_opportunity(id, finding)?;
+        self.opportunity_news(id)
     }
 
     /// Closes an opportunity as withdrawn: Uplift's own word, which a later finding may take back.
@@ -188,7 +196,7 @@ impl Step<'_> {
                 "UPDATE optimization_opportunities SET status = ?2, resolution = ?3, updated_at = ?4 WHERE id = ?1",
             )?
             .defer((id, status.as_str(), reason, self.at.micros()))?;
-        Ok(())
+        self.opportunity_news(id)
     }
 
     pub(super) fn claim(&self, id: i64) -> Result<(), Fault> {
@@ -202,7 +210,7 @@ impl Step<'_> {
                  WHERE id = ?1",
             )?
             .execute((id, self.at.micros()))?;
-        Ok(())
+        self.opportunity_news(id)
     }
 
     pub(super) fn give_back(&self, id: i64, not_before: Time, reason: &str) -> Result<(), Fault> {
@@ -238,6 +246,6 @@ impl Step<'_> {
                  WHERE id = ?1",
             )?
             .defer((id, not_before.micros(), reason, self.at.micros()))?;
-        Ok(())
+        self.opportunity_news(id)
     }
 }

@@ -18,6 +18,7 @@ use utoipa::IntoParams;
 use self::pipeline::Pipeline;
 use super::body::{Limit, PlainBody, Sender};
 use super::failures::Failures;
+use crate::access::Caller;
 use crate::error::{ErrorCode, WebError};
 use crate::extract::{Params, Peer, parse};
 use crate::problem::Problem;
@@ -59,6 +60,7 @@ pub(super) struct IngestQuery {
 pub(super) async fn ingest(
     State(state): State<AppState>,
     Params(query): Params<IngestQuery>,
+    caller: Caller,
     peer: Peer,
     headers: HeaderMap,
     body: Body,
@@ -76,7 +78,7 @@ pub(super) async fn ingest(
         Err(error) => return error.into_response(),
     };
     let mut decoder = Decoder::new(&limits, context);
-    let mut pipeline = Pipeline::new(state.engine.clone(), &limits);
+    let mut pipeline = Pipeline::new(state.engine.clone(), caller, &limits);
     let outcome = read(&mut body, &mut decoder, &mut pipeline).await;
     let (mut report, store_failure, all_syntax) = pipeline.finish().await;
     report.warnings = decoder.warnings().into_iter().map(Into::into).collect();

@@ -10,7 +10,8 @@ use uplift_model::policy::IntakePolicy;
 use uplift_runner::{Admission, Engine};
 use uplift_store::{IntakeReceipt, StoreError, StoreResult};
 
-use crate::error::{ErrorCode, WebError, refusal_code};
+use crate::access::Caller;
+use crate::error::{ErrorCode, NOT_YOURS, WebError, refusal_code};
 use crate::telemetry;
 use crate::wire::ingest::{IngestReport, Rejected};
 
@@ -33,6 +34,7 @@ type InFlight = (Vec<(Place, String)>, JoinHandle<StoreResult<IntakeReceipt>>);
 /// Hands events to the engine in chunks and keeps account of what became of them.
 pub(super) struct Pipeline {
     engine: Engine,
+    caller: Caller,
     chunk_events: usize,
     max_reported: usize,
     chunk: Vec<Event>,
@@ -48,9 +50,10 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) fn new(engine: Engine, limits: &IntakePolicy) -> Self {
+    pub(super) fn new(engine: Engine, caller: Caller, limits: &IntakePolicy) -> Self {
         Self {
             engine,
+            caller,
             chunk_events: limits.chunk_events,
             max_reported: limits.max_reported_rejections,
             chunk: Vec::new(),
@@ -81,6 +84,12 @@ impl Pipeline {
         for item in items.drain(..) {
             match item {
                 Item::Event(decoded) => {
+                    if let Some(objection) = self.caller.objection(&decoded.event) {
+                        self.all_syntax = false;
+                        let id = Some(decoded.event.id);
+                        self.reject(Rejected::new(decoded.place, id, NOT_YOURS, objection));
+                        continue;
+                    }
                     self.places.push((decoded.place, decoded.event.id.clone()));
                     self.chunk_bytes += text_bytes(&decoded.event);
                     self.chunk.push(decoded.event);

@@ -11,6 +11,7 @@ use uplift_model::Time;
 use uplift_runner::Engine;
 
 use super::{PATIENCE, Pipeline, ended};
+use crate::access::Caller;
 use crate::api::body::{Held, Limit, PlainBody, Sender};
 use crate::api::failures::Failures;
 use crate::api::otlp_form;
@@ -44,6 +45,7 @@ use crate::wire::ingest::IngestReport;
 )]
 pub(in crate::api) async fn saved(
     State(state): State<AppState>,
+    caller: Caller,
     peer: Peer,
     headers: HeaderMap,
     body: Body,
@@ -57,7 +59,7 @@ pub(in crate::api) async fn saved(
         Ok(opened) => opened,
         Err(error) => return error.into_response(),
     };
-    let mut pipeline = Pipeline::new(state.engine.clone(), &limits);
+    let mut pipeline = Pipeline::new(state.engine.clone(), caller, &limits);
     let outcome = read(&state, &mut body, decoder, &mut pipeline).await;
     let (report, store_failure, all_syntax) = pipeline.finish().await;
     ended(body, outcome.err().or(store_failure), report, all_syntax)

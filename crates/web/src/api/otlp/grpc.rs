@@ -18,6 +18,7 @@ use super::http::PATIENCE;
 use super::status::Refusal;
 use super::taking;
 use super::way::{Transport, Way};
+use crate::access::Caller;
 use crate::api::body::{Arriving, Held, Sender, Whole};
 use crate::error::{ErrorCode, WebError};
 use crate::extract::Peer;
@@ -32,21 +33,26 @@ pub(crate) const LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsServic
 const GRPC: &[u8] = b"application/grpc";
 
 /// Takes in spans.
-pub(crate) async fn traces(State(state): State<AppState>, peer: Peer, request: Request) -> Response {
+pub(crate) async fn traces(State(state): State<AppState>, caller: Caller, peer: Peer, request: Request) -> Response {
     let sender = Sender { path: TRACES, peer: peer.0, patience: PATIENCE };
-    export(state, Signal::Traces, sender, request).await
+    export(state, caller, Signal::Traces, sender, request).await
 }
 
 /// Takes in log records.
-pub(crate) async fn logs(State(state): State<AppState>, peer: Peer, request: Request) -> Response {
+pub(crate) async fn logs(State(state): State<AppState>, caller: Caller, peer: Peer, request: Request) -> Response {
     let sender = Sender { path: LOGS, peer: peer.0, patience: PATIENCE };
-    export(state, Signal::Logs, sender, request).await
+    export(state, caller, Signal::Logs, sender, request).await
 }
 
 /// What clients of services that are not here are told, in their own words; none for other requests.
 pub(crate) fn unimplemented(request: &Request) -> Option<Response> {
     let detail = "Uplift takes traces and logs over gRPC, nothing else";
     is_grpc(request).then(|| said(&Refusal::of(&WebError::new(ErrorCode::SignalNotTaken, detail)).grpc()))
+}
+
+/// A refusal before anything was read, in the words of gRPC; none for other requests.
+pub(crate) fn refusal(request: &Request, error: &WebError) -> Option<Response> {
+    is_grpc(request).then(|| said(&Refusal::of(error).grpc()))
 }
 
 fn is_grpc(request: &Request) -> bool {
@@ -58,7 +64,7 @@ fn said(status: &Status) -> Response {
     status.clone().into_http::<Body>()
 }
 
-async fn export(state: AppState, signal: Signal, sender: Sender, request: Request) -> Response {
+async fn export(state: AppState, caller: Caller, signal: Signal, sender: Sender, request: Request) -> Response {
     let way = Way { signal, transport: Transport::Grpc };
     if !is_grpc(&request) {
         let detail = "this path takes gRPC only: send protobuf or JSON to /v1/traces or /v1/logs";
@@ -74,8 +80,8 @@ async fn export(state: AppState, signal: Signal, sender: Sender, request: Reques
     let reached = Arc::clone(&read);
     let service = tower::service_fn(move |message: tonic::Request<Bytes>| {
         reached.store(true, Ordering::Relaxed);
-        let state = state.clone();
-        async move { take(&state, way, message.into_inner()).await }
+        let (state, caller) = (state.clone(), caller.clone());
+        async move { take(&state, &caller, way, message.into_inner()).await }
     });
     let response = grpc.unary(service, request).await;
     // Exporters take the library's status for what is too large as worth a retry.
@@ -97,10 +103,10 @@ fn refused(way: Way, error: WebError) -> Response {
     }
 }
 
-async fn take(state: &AppState, way: Way, bytes: Bytes) -> Result<tonic::Response<Bytes>, Status> {
+async fn take(state: &AppState, caller: &Caller, way: Way, bytes: Bytes) -> Result<tonic::Response<Bytes>, Status> {
     let mut held = Held::none_of(&state.bodies);
     let ended = match held.grow(bytes.len()) {
-        Ok(()) => taking::take(state, way, Whole { bytes, held }).await,
+        Ok(()) => taking::take(state, caller, way, Whole { bytes, held }).await,
         Err(error) => Err(error),
     };
     let taken = taking::counted(way, ended).map_err(|error| Refusal::of(&error).grpc())?;

@@ -12,6 +12,7 @@ use uplift_intake::otlp::{Encoding, Signal};
 use super::status::Refusal;
 use super::taking::{self, Taken};
 use super::way::{Transport, Way};
+use crate::access::Caller;
 use crate::api::body::{Limit, PlainBody, Sender, Whole};
 use crate::error::{ErrorCode, WebError};
 use crate::extract::Peer;
@@ -44,12 +45,13 @@ const JSON: &str = "application/json";
 )]
 pub(in crate::api) async fn traces(
     State(state): State<AppState>,
+    caller: Caller,
     peer: Peer,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let sender = Sender { path: "/v1/traces", peer: peer.0, patience: PATIENCE };
-    export(&state, Signal::Traces, sender, &headers, body).await
+    export(&state, &caller, Signal::Traces, sender, (&headers, body)).await
 }
 
 /// Takes in log records as OpenTelemetry exporters send them, among them the events of agents.
@@ -70,12 +72,13 @@ pub(in crate::api) async fn traces(
 )]
 pub(in crate::api) async fn logs(
     State(state): State<AppState>,
+    caller: Caller,
     peer: Peer,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let sender = Sender { path: "/v1/logs", peer: peer.0, patience: PATIENCE };
-    export(&state, Signal::Logs, sender, &headers, body).await
+    export(&state, &caller, Signal::Logs, sender, (&headers, body)).await
 }
 
 /// Says that metrics are not taken: to accept and drop them would be a lie.
@@ -89,14 +92,20 @@ pub(in crate::api) async fn metrics(headers: HeaderMap) -> Response {
     refusal(form, &WebError::new(ErrorCode::SignalNotTaken, detail))
 }
 
-async fn export(state: &AppState, signal: Signal, sender: Sender, headers: &HeaderMap, body: Body) -> Response {
+async fn export(
+    state: &AppState,
+    caller: &Caller,
+    signal: Signal,
+    sender: Sender,
+    (headers, body): (&HeaderMap, Body),
+) -> Response {
     let way = match form(headers) {
         Ok(transport) => Way { signal, transport },
         // JSON is what a person can read who has set the wrong header.
         Err(error) => return refusal(Transport::HttpJson, &error),
     };
     let ended = match read(state, sender, headers, body).await {
-        Ok(whole) => taking::take(state, way, whole).await,
+        Ok(whole) => taking::take(state, caller, way, whole).await,
         Err(error) => Err(error),
     };
     match taking::counted(way, ended) {

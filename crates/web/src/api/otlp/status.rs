@@ -106,6 +106,8 @@ impl Refusal {
 fn grpc_code(http: StatusCode, code: ErrorCode) -> Code {
     match (http.as_u16(), code) {
         (_, ErrorCode::BodyInterrupted) => Code::Cancelled,
+        (401, _) => Code::Unauthenticated,
+        (403, _) => Code::PermissionDenied,
         (408, _) => Code::DeadlineExceeded,
         (429, _) => Code::ResourceExhausted,
         (503, _) => Code::Unavailable,

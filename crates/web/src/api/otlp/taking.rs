@@ -11,8 +11,9 @@ use uplift_runner::Engine;
 use uplift_store::IntakeReceipt;
 
 use super::way::Way;
+use crate::access::Caller;
 use crate::api::body::{Held, Whole};
-use crate::error::{ErrorCode, WebError, refusal_code};
+use crate::error::{ErrorCode, NOT_YOURS, WebError, refusal_code};
 use crate::state::AppState;
 use crate::telemetry;
 
@@ -56,14 +57,15 @@ pub(super) fn counted(way: Way, ended: Result<Taken, WebError>) -> Result<Taken,
 ///
 /// # Errors
 /// When nothing can be read, the queue is full, or the store fails; in the last case a part may have been stored.
-pub(super) async fn take(state: &AppState, way: Way, body: Whole) -> Result<Taken, WebError> {
+pub(super) async fn take(state: &AppState, caller: &Caller, way: Way, body: Whole) -> Result<Taken, WebError> {
     let Whole { bytes, held } = body;
     telemetry::otlp_bytes(way, bytes.len());
     let export = decode(&state.engine, way, bytes, held).await?;
     let mut taken = Taken { rejected: export.rejected, message: export.notes.join("; ") };
     telemetry::events(0, 0, export.rejected);
     telemetry::otlp_rejected(way, "unreadable", export.rejected);
-    store(&state.engine, way, export.events, &mut taken).await?;
+    let events = own(caller, way, export.events, &mut taken);
+    store(&state.engine, way, events, &mut taken).await?;
     let end = taken.message.floor_char_boundary(MAX_MESSAGE_BYTES);
     taken.message.truncate(end);
     Ok(taken)
@@ -109,6 +111,37 @@ async fn store(engine: &Engine, way: Way, events: Vec<Event>, taken: &mut Taken)
     Ok(())
 }
 
+/// What the caller may report; the rest is refused.
+fn own(caller: &Caller, way: Way, events: Vec<Event>, taken: &mut Taken) -> Vec<Event> {
+    if !caller.is_bound() {
+        return events;
+    }
+    let (mut own, mut refused) = (Vec::with_capacity(events.len()), 0);
+    for event in events {
+        match caller.objection(&event) {
+            None => own.push(event),
+            Some(objection) => {
+                refused += 1;
+                if refused <= MAX_NAMED {
+                    say(taken, &event.id, &objection, NOT_YOURS);
+                }
+            }
+        }
+    }
+    taken.rejected += refused as u64;
+    telemetry::events(0, 0, refused as u64);
+    telemetry::otlp_rejected(way, NOT_YOURS, refused as u64);
+    own
+}
+
+fn say(taken: &mut Taken, id: &str, why: &impl std::fmt::Display, code: &str) {
+    if !taken.message.is_empty() {
+        taken.message.push_str("; ");
+    }
+    // Writing to a String cannot fail.
+    let _ = write!(taken.message, "{id}: {why} ({code})");
+}
+
 fn next_chunk(events: &mut impl Iterator<Item = Event>, limits: &IntakePolicy) -> Vec<Event> {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let (mut chunk, mut bytes) = (Vec::new(), 0);
@@ -132,11 +165,7 @@ fn note(way: Way, receipt: &IntakeReceipt, ids: &[String], named: &mut usize, ta
         let Some(id) = ids.get(refusal.index) else { continue };
         if *named < MAX_NAMED {
             *named += 1;
-            if !taken.message.is_empty() {
-                taken.message.push_str("; ");
-            }
-            // Writing to a String cannot fail.
-            let _ = write!(taken.message, "{id}: {} ({code})", refusal.reason);
+            say(taken, id, &refusal.reason, code);
         }
     }
 }

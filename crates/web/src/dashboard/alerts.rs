@@ -1,0 +1,96 @@
+//! `/alerts`: what needs attention.
+
+use axum::extract::State;
+use axum::response::Response;
+use maud::{Markup, html};
+use serde::Deserialize;
+use uplift_model::alert::{Alert, AlertState};
+
+use super::failed::{OnPage, PageError};
+use super::format;
+use super::layout::{self, Place};
+use super::parts::{Standing, at, entity_address, more, prose, section, when, wide};
+use super::visit::Visit;
+use crate::error::WebError;
+use crate::extract::{Params, page as page_request};
+use crate::state::AppState;
+
+/// Which alerts.
+#[derive(Debug, Deserialize)]
+pub(super) struct Query {
+    all: Option<String>,
+    cursor: Option<String>,
+    #[serde(rename = "done")]
+    _done: Option<String>,
+}
+
+/// The page.
+pub(super) async fn page(
+    State(state): State<AppState>,
+    visit: Visit,
+    query: Result<Params<Query>, WebError>,
+) -> Result<Response, PageError> {
+    let Params(query) = query.on(&visit)?;
+    let all = query.all.is_some();
+    let request = page_request(None, query.cursor).on(&visit)?;
+    let found = state.engine.store().alerts(!all, request).await.on(&visit)?;
+    let body = html! {
+        h1 { "Alerts" }
+        nav.tabs aria-label="Which alerts" {
+            a href="/alerts" aria-current=[(!all).then_some("true")] { "Those that hold" }
+            a href="/alerts?all=yes" aria-current=[all.then_some("true")] { "All" }
+        }
+        (section("list", if all { "The latest first" } else { "Those that hold" }, &html! {
+            @if found.items.is_empty() { p.muted { "None." } } @else { (table(&visit, &found.items)) }
+            (more(&visit, found.next.as_deref()))
+        }))
+    };
+    Ok(layout::page(&visit, "Alerts", Place::Alerts, &body))
+}
+
+fn standing(alert: &Alert) -> Standing {
+    match alert.state() {
+        AlertState::Open => Standing::new("bad", "▲", "open"),
+        AlertState::Acknowledged => Standing::new("warn", "△", "acknowledged"),
+        AlertState::Resolved => Standing::new("good", "✓", "resolved"),
+    }
+}
+
+/// An alert in a sentence.
+pub(super) fn sentence(visit: &Visit, alert: &Alert) -> Markup {
+    html! {
+        (standing(alert)) " "
+        @if let Some(entity) = alert.finding.entity { a href=(entity_address(entity)) { (prose(&alert.finding.message)) } }
+        @else { (prose(&alert.finding.message)) }
+        span.muted { " " (format::words(alert.finding.kind.as_str())) ", " (when(alert.finding.at, visit.now)) }
+    }
+}
+
+fn table(visit: &Visit, alerts: &[Alert]) -> Markup {
+    wide(
+        "Alerts",
+        &html! { table {
+            thead { tr {
+                th scope="col" { "State" }
+                th scope="col" { "Alert" }
+                th scope="col" { "What happened" }
+                th.num scope="col" { "Value" }
+                th.num scope="col" { "Threshold" }
+                th scope="col" { "Since" }
+                th scope="col" { "Seen to by" }
+            } }
+            tbody { @for alert in alerts { tr {
+                td { (standing(alert)) }
+                td { (format::words(alert.finding.kind.as_str())) }
+                td { @if let Some(entity) = alert.finding.entity { a href=(entity_address(entity)) { (prose(&alert.finding.message)) } } @else { (prose(&alert.finding.message)) } }
+                td.num { (format::number(alert.finding.value)) }
+                td.num { (format::number(alert.finding.threshold)) }
+                td { (at(alert.finding.at)) br; span.muted { (when(alert.finding.at, visit.now)) } }
+                td {
+                    @if let Some(seen) = &alert.acknowledged { (seen.by) " " span.muted { (when(seen.at, visit.now)) @if let Some(note) = &seen.note { ": " (note) } } br; }
+                    @if let Some(resolved) = alert.resolved_at { "resolved " span.muted { (when(resolved, visit.now)) @if let Some(by) = &alert.resolved_by { " by " (by) } } }
+                }
+            } } }
+        } },
+    )
+}

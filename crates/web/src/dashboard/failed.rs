@@ -1,0 +1,74 @@
+//! Errors as pages.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use maud::html;
+use uplift_runner::control::ControlError;
+use uplift_store::StoreError;
+
+use super::layout::{self, Place};
+use super::visit::Visit;
+use crate::error::WebError;
+use crate::problem::Problem;
+
+/// Something went wrong on the way to a page.
+#[derive(Debug)]
+pub(crate) struct PageError {
+    visit: Option<Box<Visit>>,
+    error: WebError,
+}
+
+impl PageError {
+    /// An error within the frame of all pages.
+    pub(crate) fn new(visit: &Visit, error: impl Into<WebError>) -> Self {
+        Self { visit: Some(Box::new(visit.clone())), error: error.into() }
+    }
+
+    /// An error before it was known who asks.
+    pub(crate) fn bare(error: WebError) -> Self {
+        Self { visit: None, error }
+    }
+}
+
+/// Sets an error into the frame of the page it happened on.
+pub(crate) trait OnPage<T> {
+    fn on(self, visit: &Visit) -> Result<T, PageError>;
+}
+
+impl<T> OnPage<T> for Result<T, StoreError> {
+    fn on(self, visit: &Visit) -> Result<T, PageError> {
+        self.map_err(|error| PageError::new(visit, error))
+    }
+}
+
+impl<T> OnPage<T> for Result<T, WebError> {
+    fn on(self, visit: &Visit) -> Result<T, PageError> {
+        self.map_err(|error| PageError::new(visit, error))
+    }
+}
+
+impl<T> OnPage<T> for Result<T, ControlError> {
+    fn on(self, visit: &Visit) -> Result<T, PageError> {
+        self.map_err(|error| PageError::new(visit, error))
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let Some(visit) = self.visit else { return self.error.into_response() };
+        let problem = Problem::from(self.error);
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = html! {
+            div.failed {
+                h1 { (layout::capital(problem.title)) }
+                p { (layout::capital(&problem.detail)) "." }
+                p.muted { (problem.remedy) }
+                p.muted { "Code " code { (problem.code) } ", status " (problem.status) ". " a href=(problem.type_uri) { "What it means" } }
+                p { a href="/" { "Back to the overview" } }
+            }
+        };
+        let mut response = layout::page(&visit, problem.title, Place::Nowhere, &body);
+        *response.status_mut() = status;
+        response
+    }
+}

@@ -1,0 +1,85 @@
+//! Tells open pages that they may be out of date: they ask for themselves again, and get what changed.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures::stream::unfold;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use uplift_runner::Engine;
+use uplift_runner::snapshot::Change;
+
+use crate::error::{ErrorCode, WebError};
+use crate::state::AppState;
+
+/// How often pages look by themselves: events, looks and opportunities change no configuration.
+const PACE: Duration = Duration::from_secs(3);
+/// Changes that come together are one.
+const TOGETHER: Duration = Duration::from_millis(250);
+/// How soon a stream ends once the server shuts down.
+const SHUTDOWN_CHECK: Duration = Duration::from_millis(200);
+/// How often browsers hear that the connection is alive.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// A stream of `changed`.
+pub(super) async fn listen(State(state): State<AppState>) -> Result<impl IntoResponse, WebError> {
+    if !state.engine.is_ready() {
+        return Err(WebError::new(ErrorCode::NotReady, "the server is starting or shutting down"));
+    }
+    let place = Arc::clone(&state.listeners)
+        .try_acquire_owned()
+        .map_err(|_| WebError::new(ErrorCode::NotReady, "too many clients listen for changes already"))?;
+    let paced = |period| {
+        let mut ticks = interval_at(Instant::now() + period, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    };
+    let listener = Listener {
+        changes: state.engine.snapshot().changes(),
+        engine: state.engine,
+        pace: paced(PACE),
+        check: paced(SHUTDOWN_CHECK),
+        _place: place,
+    };
+    let stream = unfold(listener, |mut listener| async move {
+        listener.next().await?;
+        Some((Ok::<_, Infallible>(Event::default().event("changed").data("{}")), listener))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
+}
+
+struct Listener {
+    changes: Receiver<Change>,
+    engine: Engine,
+    pace: Interval,
+    check: Interval,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Listener {
+    /// Waits for the next change; none once the server shuts down.
+    async fn next(&mut self) -> Option<()> {
+        loop {
+            tokio::select! {
+                received = self.changes.recv() => {
+                    if matches!(received, Err(RecvError::Closed)) {
+                        return None;
+                    }
+                    tokio::time::sleep(TOGETHER).await;
+                    while matches!(self.changes.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+                    return Some(());
+                }
+                _ = self.pace.tick() => return Some(()),
+                _ = self.check.tick() => if !self.engine.is_ready() {
+                    return None;
+                },
+            }
+        }
+    }
+}
