@@ -7,14 +7,20 @@
 //! - [`ci`]: every check in order, with its duration.
 //! - [`postgres`]: a throw-away PostgreSQL for the tests and for trying things out.
 //! - [`bench`]: measurements by name.
+//! - [`screenshots`]: pictures of the dashboard for the documentation.
+//! - [`browser`], [`python`], [`debian`]: programs from outside that the tests and the pictures need.
 //! - [`process`], [`root`]: running programs, finding the workspace.
 #![forbid(unsafe_code)]
 
 mod bench;
+mod browser;
 mod ci;
+mod debian;
 mod postgres;
 mod process;
+mod python;
 mod root;
+mod screenshots;
 mod test;
 mod tidy;
 
@@ -70,6 +76,13 @@ const COMMANDS: &[Command] = &[
         about: "build the release binary and measure",
         help: bench::HELP,
         run: bench::run,
+    },
+    Command {
+        name: "screenshots",
+        usage: "screenshots",
+        about: "make the pictures of the dashboard",
+        help: screenshots::HELP,
+        run: screenshots::run,
     },
 ];
 

@@ -188,7 +188,7 @@ pub(crate) async fn go_on(engine: &Engine, url: &str, database: &Place) -> anyho
 }
 
 /// Everything that a server does beside answering.
-fn spawn_loops(engine: &Engine, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
+pub(crate) fn spawn_loops(engine: &Engine, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
     let mut loops = JoinSet::new();
     let (engine, stopped) = (|| engine.clone(), || stopped.clone());
     loops.spawn(keep_going(engine(), stopped(), "detection", uplift_runner::watch::run));

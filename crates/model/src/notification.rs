@@ -64,7 +64,7 @@ names! {
     TargetFormat,
     "a format of notifications (cloudevents, slack, alertmanager)",
     {
-        /// CloudEvents 1.0, structured JSON.
+        /// `CloudEvents` 1.0, structured JSON.
         CloudEvents = "cloudevents",
         /// A message for an incoming webhook of Slack, or what understands the same.
         Slack = "slack",
@@ -136,13 +136,17 @@ impl std::fmt::Debug for NewTarget {
     /// Without what is nobody's business: addresses of webhooks are often keys themselves.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (place, signed) = (self.shown_url(), self.secret.is_some());
-        f.debug_struct("NewTarget").field("name", &self.name).field("url", &place).field("signed", &signed).finish()
+        f.debug_struct("NewTarget")
+            .field("name", &self.name)
+            .field("url", &place)
+            .field("signed", &signed)
+            .finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Target").field("id", &self.id).field("target", &self.target).finish()
+        f.debug_struct("Target").field("id", &self.id).field("target", &self.target).finish_non_exhaustive()
     }
 }
 

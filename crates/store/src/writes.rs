@@ -2,10 +2,12 @@
 
 pub mod access;
 pub mod attention;
+mod prune;
 pub mod requests;
 
 use async_trait::async_trait;
 use serde_json::Value;
+use uplift_model::Time;
 use uplift_model::check::Check;
 use uplift_model::entity::{EntityKey, EntityName, EntityState};
 use uplift_model::event::PreparedEvent;
@@ -20,10 +22,10 @@ use uplift_model::review::{Review, ReviewSchedule};
 use uplift_model::revision::{Revision, RevisionId};
 use uplift_model::trial::{ShareStage, Trial};
 use uplift_model::verdict::Verdict;
-use uplift_model::{Hour, Time};
 
 use self::access::AccessWrite;
 use self::attention::{AlertWrite, HealthWrite, NotificationWrite};
+pub use self::prune::{Prune, Pruned};
 use self::requests::RequestWrite;
 use crate::error::StoreResult;
 use crate::rows::NodeRow;
@@ -151,30 +153,6 @@ pub struct StepReceipt {
     pub pruned: Option<Pruned>,
     /// Numbers of tokens, audit entries, targets and requests put on record, and of deliveries claimed, in order.
     pub recorded: Vec<i64>,
-}
-
-/// What is to be deleted because it is old.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prune {
-    /// Raw events of traces whose latest event arrived before this hour of the engine's clock; none where they stay.
-    pub events_before: Option<Hour>,
-    /// Tasks of traces whose raw events are gone and whose latest event arrived before this hour; none where they stay.
-    pub tasks_before: Option<Hour>,
-    /// About the most rows to write.
-    pub rows: u32,
-}
-
-/// What was deleted in one step.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pruned {
-    /// Raw events, and spans that were none.
-    pub events: u64,
-    /// Their texts and attributes.
-    pub texts: u64,
-    /// Tasks.
-    pub tasks: u64,
-    /// Whether the step ended before everything old was looked at.
-    pub more: bool,
 }
 
 /// An improvement to put on record.

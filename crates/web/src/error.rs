@@ -195,8 +195,24 @@ pub const fn refusal_code(reason: &RefusalReason) -> &'static str {
     }
 }
 
-/// The stable name of why an event is not taken from an agent, which is also that of its page.
-pub const NOT_YOURS: &str = "not_yours";
+/// Why an event is not taken from whoever sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objection {
+    /// It is about somebody else, or speaks for somebody else.
+    NotYours,
+}
+
+impl Objection {
+    /// The stable name, which is also that of its page.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotYours => "not_yours",
+        }
+    }
+}
+
+/// The name of the only objection.
+pub const NOT_YOURS: &str = Objection::NotYours.as_str();
 
 /// What can go wrong in answering a request.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

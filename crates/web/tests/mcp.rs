@@ -9,8 +9,11 @@ use common::{Answer, NOW, Server};
 use serde_json::{Value, json};
 use uplift_model::Policy;
 use uplift_model::access::Role;
+use uplift_model::history::{HistoryEntry, HistoryOutcome};
+use uplift_model::improvement::ImprovementType;
 use uplift_model::policy::RequestsPolicy;
 use uplift_runner::access::Wanted;
+use uplift_store::Write;
 use uplift_web::Guarding;
 
 /// A server that asks for tokens, with an agent that reads a guide and follows a process, and two of its tasks.
@@ -176,7 +179,7 @@ async fn an_agent_asks_and_hears_of_it() {
     let asked = works(&server, &own, "request_improvement", request(json!({}))).await;
     assert_eq!(
         (&asked["status"], &asked["evidence"][0]["found"]),
-        (&json!("pending"), &json!("confirmed")),
+        (&json!("needs_proposal"), &json!("confirmed")),
         "{asked}"
     );
     // Some models send objects as texts.
@@ -188,7 +191,7 @@ async fn an_agent_asks_and_hears_of_it() {
         status["requests"].as_array().unwrap().iter().map(|request| request["request_id"].clone()).collect();
     assert_eq!(ids, [other["request_id"].clone(), asked["request_id"].clone()]);
     let one = works(&server, &own, "improvement_status", json!({"request_id": asked["request_id"]})).await;
-    assert_eq!(one["status"], "pending");
+    assert_eq!(one["status"], "needs_proposal");
 
     let configuration = works(&server, &own, "my_configuration", json!({"unit": "u"})).await;
     assert_eq!(configuration["configuration"]["contexts"], json!(["the guide"]), "{configuration}");
@@ -235,9 +238,8 @@ async fn the_agents_that_improve_others_do_their_work() {
     let optimizer = token(&server, "optimizer", Role::Agent, &["uplift:agent/optimizer"]).await;
     let planning = token(&server, "planning", Role::Agent, &["uplift:agent/planning"]).await;
     for text in ["one", "two"] {
-        let evidence = json!({"failed_tasks": ["task-researcher"]});
-        works(&server, &own, "request_improvement", request(json!({"description": text, "evidence": evidence})))
-            .await;
+        let asked = request(json!({"description": text, "evidence": {}}));
+        works(&server, &own, "request_improvement", asked).await;
     }
     let listed = works(&server, &optimizer, "list_opportunities", json!({})).await;
     let listed = listed["opportunities"].as_array().unwrap();
@@ -276,4 +278,29 @@ async fn the_agents_that_improve_others_do_their_work() {
     let recovery = token(&server, "recovery", Role::Agent, &["uplift:agent/recovery"]).await;
     let none = works(&server, &recovery, "list_opportunities", json!({})).await;
     assert_eq!(none["opportunities"], json!([]));
+    let improvement = proposed["improvement_id"].as_i64().unwrap();
+    let entry = HistoryEntry {
+        improvement_id: improvement,
+        entity: server.engine.store().improvement(improvement).await.unwrap().entity,
+        improvement_type: ImprovementType::InstructionUpdate,
+        outcome: HistoryOutcome::RolledBack,
+        reason: "it did harm".into(),
+        started_at: None,
+        decided_at: NOW,
+        metrics_before: None,
+        metrics_after: None,
+        effectiveness: None,
+        rollback_revision: None,
+        verdict: None,
+        report: String::new(),
+    };
+    let opportunity = id.as_i64().unwrap();
+    let back = Write::ReturnOpportunity { id: opportunity, not_before: NOW, reason: "it did harm".into() };
+    server.engine.commit(vec![Write::RecordHistory(Box::new(entry)), back]).await.unwrap();
+    let harmed = works(&server, &recovery, "list_opportunities", json!({})).await;
+    assert_eq!(harmed["opportunities"][0]["opportunity_id"], *id, "{harmed}");
+    assert_eq!(harmed["opportunities"].as_array().unwrap().len(), 1);
+    let evidence = works(&server, &recovery, "get_evidence", json!({"opportunity_id": id})).await;
+    assert_eq!(evidence["tried"][0]["outcome"], "rolled_back", "{evidence}");
+    assert_eq!(evidence["tried"][0]["edits"][0]["text"], "Name your sources.");
 }

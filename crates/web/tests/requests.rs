@@ -9,8 +9,12 @@ use common::{Answer, NOW, Server};
 use serde_json::{Value, json};
 use uplift_model::Policy;
 use uplift_model::access::Role;
+use uplift_model::history::{HistoryEntry, HistoryOutcome};
+use uplift_model::improvement::ImprovementType;
 use uplift_model::policy::{Mode, RequestsPolicy};
+use uplift_model::verdict::Interval;
 use uplift_runner::access::Wanted;
+use uplift_store::Write;
 use uplift_web::Guarding;
 
 const PATH: &str = "/api/improvements/requests";
@@ -185,6 +189,70 @@ async fn an_agents_own_change_waits_for_approval() {
     assert_eq!(server.get(PATH).await.json()["items"].as_array().unwrap().len(), 1);
 }
 
+/// Writes into the history how an improvement ended.
+async fn decide(server: &Server, improvement: i64, outcome: HistoryOutcome) {
+    let entry = HistoryEntry {
+        improvement_id: improvement,
+        entity: server.engine.store().improvement(improvement).await.unwrap().entity,
+        improvement_type: ImprovementType::InstructionUpdate,
+        outcome,
+        reason: "as measured".into(),
+        started_at: Some(NOW),
+        decided_at: NOW.plus_micros(1),
+        metrics_before: None,
+        metrics_after: None,
+        effectiveness: Some(Interval { estimate: 0.25, low: 0.125, high: 0.5 }),
+        rollback_revision: None,
+        verdict: None,
+        report: "# Report".into(),
+    };
+    server.engine.commit(vec![Write::RecordHistory(Box::new(entry))]).await.unwrap();
+}
+
+#[tokio::test]
+async fn verdicts_come_back_with_numbers_and_make_a_record() {
+    let server = server().await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let telling = tokio::spawn(uplift_runner::requests::answers::run(server.engine.clone(), stopped));
+    let mut answers = server.engine.answers().listen();
+    let own = |text: &str| {
+        let edits = json!([{"edit": "append_guideline", "text": text}]);
+        with(
+            request(json!({})),
+            json!({"improvement_type": "instruction_update", "edits": edits, "description": text}),
+        )
+    };
+    let first = post(&server, &own("Cite.")).await.json();
+    assert_eq!(first["confidence"], 0.75);
+    let improvement = first["improvement_id"].as_i64().unwrap();
+    // What was decided before anybody listened is not told: so it is decided once the first look was held.
+    let answer = loop {
+        decide(&server, improvement, HistoryOutcome::Kept).await;
+        let heard = tokio::time::timeout(std::time::Duration::from_secs(3), answers.recv()).await;
+        if let Ok(answer) = heard {
+            break answer.unwrap();
+        }
+    };
+    assert_eq!((answer.request_id, answer.outcome, answer.effectiveness), (1, HistoryOutcome::Kept, Some(0.25)));
+    stop.send(true).unwrap();
+    telling.await.unwrap();
+    let one = server.get(&format!("{PATH}/1")).await.json();
+    assert_eq!(
+        (&one["verdict"]["outcome"], &one["verdict"]["effectiveness"]),
+        (&json!("kept"), &json!(0.25)),
+        "{one}"
+    );
+    assert_eq!(
+        (&one["verdict"]["effectiveness_low"], &one["verdict"]["effectiveness_high"]),
+        (&json!(0.125), &json!(0.5))
+    );
+    // What turned out well gives weight to the next one, and what did harm takes it.
+    let second = post(&server, &own("Be brief.")).await.json();
+    assert_eq!(second["confidence"], 0.8);
+    decide(&server, second["improvement_id"].as_i64().unwrap(), HistoryOutcome::RolledBack).await;
+    assert_eq!(post(&server, &own("Be kind.")).await.json()["confidence"], 0.6667);
+}
+
 #[tokio::test]
 async fn what_cannot_be_taken_is_told() {
     let server = server().await;
@@ -282,7 +350,7 @@ async fn tokens_ask_for_themselves() {
     for (token, method, path, body, status) in [
         (&one, Method::POST, PATH, &claims, 403),
         (&viewer, Method::POST, PATH, &claims, 403),
-        (&other, Method::GET, path.as_str(), &Value::Null, 403),
+        (&other, Method::GET, path.as_str(), &Value::Null, 404),
         (&one, Method::GET, &path, &Value::Null, 200),
         (&viewer, Method::GET, &path, &Value::Null, 200),
         (&operator, Method::POST, PATH, &claims, 201),

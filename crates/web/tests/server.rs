@@ -122,7 +122,7 @@ async fn every_problem_has_its_page_and_the_front_page_lists_the_routes() {
         let page = server.get(&format!("/errors/{code}")).await;
         assert!(page.status == StatusCode::OK && page.text.contains("## What to do"), "{code}");
     }
-    let front = server.get("/").await;
+    let front = server.get("/api").await;
     assert!(front.header("content-type").starts_with("text/html"));
     assert!(front.text.contains("<a href=\"/api/improvements/status\">"), "{}", front.text);
     assert!(front.text.contains("/api/entities/{entity_type}/{entity}"));

@@ -26,7 +26,16 @@ class Server:
         config.write_text(settings)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("UPLIFT")}
         environment |= {"UPLIFT_OTLP_GRPC_LISTEN": "none", "RUST_LOG": "warn"}
-        command = [binary, "serve", "--listen", listen, "--database", str(folder / "fleet.db"), "--config", str(config)]
+        command = [
+            binary,
+            "serve",
+            "--listen",
+            listen,
+            "--database",
+            str(folder / "fleet.db"),
+            "--config",
+            str(config),
+        ]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
@@ -42,7 +51,9 @@ class Server:
 
     def events(self, **filters: str) -> list[dict[str, Any]]:
         """The events of a task, in the order of time."""
-        return list(self.get("/api/events?" + "&".join(f"{name}={value}" for name, value in filters.items()))["items"])
+        return list(
+            self.get("/api/events?" + "&".join(f"{name}={value}" for name, value in filters.items()))["items"]
+        )
 
     def until(self, what: str, ask: Callable[[], Any]) -> Any:
         """Asks again until there is an answer."""

@@ -28,8 +28,16 @@ def served(body: dict[str, Any], **more: Any) -> dict[str, Any]:
     revision = json.dumps(body)
     exposure = arm and {"trial": 7, "arm": arm, "revision": revision}
     return {
-        "entity_type": "agent", "entity_id": 1, "entity": "a", "environment": "default", "revision": revision,
-        "configuration": body, "reason": "trial" if arm else "no_trial", "trial": None, "exposure": exposure, **more,
+        "entity_type": "agent",
+        "entity_id": 1,
+        "entity": "a",
+        "environment": "default",
+        "revision": revision,
+        "configuration": body,
+        "reason": "trial" if arm else "no_trial",
+        "trial": None,
+        "exposure": exposure,
+        **more,
     }
 
 
@@ -58,7 +66,11 @@ def test_the_first_defaults_are_served_and_read_by_path(server: Server) -> None:
     with Client(url=server.url) as uplift:
         found = uplift.resolve("researcher", unit="t1", defaults=DEFAULTS)
         assert (found.source, found.reason, found.environment) == ("server", "no_trial", "default")
-        assert (found.configuration["own"], found.model, found.tools) == ({"keys": [1]}, "m-large", ["search", "read"])
+        assert (found.configuration["own"], found.model, found.tools) == (
+            {"keys": [1]},
+            "m-large",
+            ["search", "read"],
+        )
         assert found.contexts == ["handbook"] and found.parameters["timeout_ms"] == 5000
         assert found.instruction == "Answer with sources.\n\n- Be brief."
         reads = [("parameters.timeout_ms", 5000), ("parameters.retry.max", 2), ("nothing", None), ("model.x", None)]
@@ -108,7 +120,12 @@ def test_both_arms_are_known() -> None:
     uplift = client(played)
     found = [uplift.resolve("a", unit=unit) for unit in ("1", "2", "3", "4")]
     assert [of.configuration["v"] for of in found] == [1, 2, 1, 2]
-    assert [of.exposure.arm if of.exposure else None for of in found] == ["control", "candidate", "control", "candidate"]
+    assert [of.exposure.arm if of.exposure else None for of in found] == [
+        "control",
+        "candidate",
+        "control",
+        "candidate",
+    ]
     assert played.asked[2].headers["if-none-match"] == ", ".join(tags)
     # What it refers to was forgotten: it is asked for whole.
     assert "if-none-match" not in played.asked[4].headers
@@ -229,4 +246,8 @@ def test_an_instruction_may_be_a_text() -> None:
     def read(configuration: dict[str, Any]) -> str:
         return Resolution("agent", "a", configuration, "defaults", "unavailable").instruction
 
-    assert [read(of) for of in ({"instruction": "Go."}, {}, {"instruction": {"guidelines": [{"text": "x"}]}})] == ["Go.", "", "- x"]
+    assert [read(of) for of in ({"instruction": "Go."}, {}, {"instruction": {"guidelines": [{"text": "x"}]}})] == [
+        "Go.",
+        "",
+        "- x",
+    ]

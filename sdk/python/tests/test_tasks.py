@@ -30,7 +30,14 @@ def test_a_task_is_reported_from_its_beginning_to_its_end(server: Server) -> Non
             assert current_task() is task
         assert current_task() is None
     found = server.get("/api/tasks/t-1")
-    expected = {"outcome": "SUCCESS", "llm_calls": 1, "tool_calls": 1, "errors": 1, "tokens_in": 31, "session_id": "s-1"}
+    expected = {
+        "outcome": "SUCCESS",
+        "llm_calls": 1,
+        "tool_calls": 1,
+        "errors": 1,
+        "tokens_in": 31,
+        "session_id": "s-1",
+    }
     assert {name: found[name] for name in expected} == expected
     assert found["duration_ms"] > 0 and found["entity_name"] == "support"
     events = server.events(task_id="t-1")
@@ -122,7 +129,9 @@ def test_what_was_not_sent_is_sent_when_the_server_is_back(start: Start) -> None
     assert uplift.flush() and uplift.unsent == 0
     assert kinds(server.events(task_id="t-2")) == ["TASK_STARTED", "TOOL_EXECUTED", "TASK_COMPLETED"]
     assert kinds(server.events(task_id="t-1")) == ["TASK_COMPLETED"]
-    report = uplift.send([{"id": "e", "event_type": "TOOL_EXECUTED", "agent": "support", "task_id": "t-1"}, {"id": "bad"}])
+    report = uplift.send(
+        [{"id": "e", "event_type": "TOOL_EXECUTED", "agent": "support", "task_id": "t-1"}, {"id": "bad"}]
+    )
     assert (report["accepted"], report["rejected_count"]) == (1, 1)
     # All of it refused: said, not raised, and not tried again.
     assert uplift.send([{"id": "bad"}])["rejected_count"] == 1
@@ -154,9 +163,10 @@ def test_spans_are_stamped() -> None:
     from opentelemetry.sdk.trace import TracerProvider
 
     tracer = TracerProvider().get_tracer("test")
-    assert otel.unit() is None
+    assert otel.unit() is None and otel.task_id() is None
     with tracer.start_as_current_span("invoke_agent a") as span:
         assert otel.unit() == f"{span.get_span_context().trace_id:032x}"
+        assert otel.task_id() == f"{span.get_span_context().span_id:016x}"
         nobody = Resolution("agent", "a", {}, "defaults", "unavailable")
         otel.stamp(nobody)
         assert otel.EXPOSURES not in (span.attributes or {})  # type: ignore[attr-defined]

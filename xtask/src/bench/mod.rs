@@ -36,6 +36,12 @@ const BENCHES: &[Bench] = &[
         subcommand: "bench-nodes",
         postgres: true,
     },
+    Bench {
+        name: "pages",
+        about: "the dashboard's pages on a large database",
+        subcommand: "bench-pages",
+        postgres: false,
+    },
     Bench { name: "engine", about: "ticks of the whole loop a second", subcommand: "bench-engine", postgres: false },
 ];
 
@@ -47,6 +53,7 @@ the name are handed on. Without a name, lists what there is.
   decide    looks at trials a second
   resolve   configurations resolved a second
   nodes     servers that share a PostgreSQL database, one and two of them
+  pages     the dashboard's pages on a large database, which is made once and kept in target/bench
   engine    ticks of the whole loop a second";
 
 pub(crate) fn run(root: &Path, args: &[String]) -> anyhow::Result<Status> {
@@ -61,7 +68,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> anyhow::Result<Status> {
     if !process::succeeds(process::cargo(root).args(["build", "--release", "-p", "uplift"]))? {
         return Ok(Status::Failed);
     }
-    let mut command = Command::new(binary(root));
+    let mut command = Command::new(binary(root, "release"));
     command.current_dir(root).arg(bench.subcommand).args(forwarded(&args[1..]));
     // Ends with this function.
     let _server = if bench.postgres && std::env::var_os(postgres::VARIABLE).is_none() {
@@ -91,9 +98,10 @@ fn forwarded(args: &[String]) -> &[String] {
     }
 }
 
-fn binary(root: &Path) -> PathBuf {
+/// The program that cargo has built by this profile.
+pub(crate) fn binary(root: &Path, profile: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
-    target.join("release").join(format!("uplift{}", std::env::consts::EXE_SUFFIX))
+    target.join(profile).join(format!("uplift{}", std::env::consts::EXE_SUFFIX))
 }
 
 #[cfg(test)]

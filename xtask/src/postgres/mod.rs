@@ -15,6 +15,7 @@ use std::path::Path;
 use crate::Status;
 
 pub(crate) use server::Server;
+pub(crate) use user::is_root;
 
 /// The variable that names the server to the tests. Where it is set already, that server is used.
 pub(crate) const VARIABLE: &str = "UPLIFT_TEST_POSTGRES";

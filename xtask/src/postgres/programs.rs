@@ -1,13 +1,11 @@
 //! Where PostgreSQL's programs are.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
 
-use super::user;
-use crate::process;
+use crate::debian;
 
 /// The oldest release that the engine works with.
 const OLDEST: u32 = 14;
@@ -41,14 +39,15 @@ impl Programs {
              `cargo nextest run`",
             super::VARIABLE
         );
-        anyhow::ensure!(user::is_root()? && on_path("apt-get").is_some(), advice);
-        install()?;
+        anyhow::ensure!(debian::can_install()?, advice);
+        // Its own cluster, which comes with it, is none of our business.
+        debian::install(PACKAGE)?;
         Self::find().context(advice)
     }
 
     /// The first on the search path that is new enough, else the latest of Debian's.
     fn find() -> Option<Self> {
-        let named = on_path("initdb").and_then(|program| program.canonicalize().ok());
+        let named = debian::on_path("initdb").and_then(|program| program.canonicalize().ok());
         let named = named.and_then(|program| program.parent().map(Path::to_owned));
         named.into_iter().chain(of_debian(Path::new(OF_DEBIAN))).find_map(Self::in_folder)
     }
@@ -86,27 +85,6 @@ fn of_debian(folder: &Path) -> Vec<PathBuf> {
         .collect();
     releases.sort_unstable_by(|one, other| other.cmp(one));
     releases.into_iter().map(|(_, path)| path).collect()
-}
-
-/// The program of this name on the search path.
-fn on_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(OsStr::new(name))).find(|program| program.is_file())
-}
-
-/// Has Debian's package installed. Its own cluster, which comes with it, is none of our business.
-fn install() -> anyhow::Result<()> {
-    eprintln!("PostgreSQL is missing: installing it, which takes about a minute");
-    for arguments in
-        [&["update", "--quiet"][..], &["install", "--quiet", "--yes", "--no-install-recommends", PACKAGE]]
-    {
-        let mut command = Command::new("apt-get");
-        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        // The lists may be old and still do: what counts is whether the package can be installed.
-        let done = process::succeeds(&mut command)?;
-        anyhow::ensure!(done || arguments[0] == "update", "apt-get cannot install {PACKAGE}: see what it says above");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ impl User {
 }
 
 /// Whether we are root.
-pub(super) fn is_root() -> anyhow::Result<bool> {
+pub(crate) fn is_root() -> anyhow::Result<bool> {
     Ok(own_id()? == 0)
 }
 

@@ -3,11 +3,11 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Context;
 
-use crate::{postgres, process};
+use crate::browser::{self, Browser};
+use crate::{postgres, python};
 
 /// What a need came to.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ struct Prepared {
     /// One line for the reader.
     says: String,
     /// For the tests' environment.
-    variable: Option<Variable>,
+    variables: Vec<Variable>,
     /// What has to run as long as the tests do.
     server: Option<postgres::Server>,
 }
@@ -24,9 +24,9 @@ struct Prepared {
 type Variable = (&'static str, OsString);
 
 /// In the order in which they are prepared.
-const NEEDS: &[fn(&Path) -> anyhow::Result<Prepared>] = &[real_records, python_clients, postgresql];
+const NEEDS: &[fn(&Path) -> anyhow::Result<Prepared>] = &[real_records, python_clients, dashboard, postgresql];
 
-/// What of Python the tests use, and where it is installed: beside what is built, so that nothing else is touched.
+/// What of Python the tests use, and where it is installed.
 const REQUIREMENTS: &str = "crates/app/tests/python/requirements.txt";
 const PYTHON_FOLDER: &str = "target/python-clients";
 
@@ -44,7 +44,7 @@ pub(super) fn prepare(root: &Path) -> anyhow::Result<Ready> {
     for need in NEEDS {
         let prepared = need(root)?;
         eprintln!("{}", prepared.says);
-        ready.variables.extend(prepared.variable);
+        ready.variables.extend(prepared.variables);
         ready.servers.extend(prepared.server);
     }
     Ok(ready)
@@ -63,35 +63,33 @@ fn records_in(folder: &Path) -> Prepared {
     match folder.join("META.json").is_file().then(|| folder.canonicalize()) {
         Some(Ok(folder)) => Prepared {
             says: format!("real records: tests that use them run, from {}", folder.display()),
-            variable: Some(("UPLIFT_DATA", folder.into())),
+            variables: vec![("UPLIFT_DATA", folder.into())],
             server: None,
         },
         _ => Prepared {
             says: format!("real records: tests that use them are skipped, no META.json in {}", folder.display()),
-            variable: None,
+            variables: Vec::new(),
             server: None,
         },
     }
 }
 
-/// A Python of its own with stock clients and what tests the Python SDK, made where it is missing or out of date.
+/// A Python of its own with stock clients and what tests the Python SDK.
 fn python_clients(root: &Path) -> anyhow::Result<Prepared> {
-    let folder = root.join(PYTHON_FOLDER);
-    let (python, stamp) = (folder.join("bin/python"), folder.join("installed.txt"));
-    let wanted = std::fs::read(root.join(REQUIREMENTS)).with_context(|| format!("{REQUIREMENTS} cannot be read"))?;
-    let installed = std::fs::read(&stamp).is_ok_and(|installed| installed == wanted);
-    if !installed {
-        let made = process::succeeds(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-        anyhow::ensure!(made, "python3 cannot make a virtual environment: install Python 3.10 or later with `venv`");
-        let mut pip = Command::new(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", REQUIREMENTS]);
-        let installed = process::succeeds(pip.current_dir(root))?;
-        anyhow::ensure!(installed, "the packages of {REQUIREMENTS} cannot be installed: see what pip says above");
-        std::fs::write(&stamp, &wanted).with_context(|| format!("{} cannot be written", stamp.display()))?;
-    }
+    let python = python::environment(root, PYTHON_FOLDER, REQUIREMENTS)?;
     Ok(Prepared {
-        says: format!("stock Python clients: in {}", folder.display()),
-        variable: Some(("UPLIFT_TEST_PYTHON", python.into())),
+        says: format!("stock Python clients: in {}", root.join(PYTHON_FOLDER).display()),
+        variables: vec![("UPLIFT_TEST_PYTHON", python.into())],
+        server: None,
+    })
+}
+
+/// A browser, and what drives it.
+fn dashboard(root: &Path) -> anyhow::Result<Prepared> {
+    let Browser { python, chromium, version } = Browser::prepare(root)?;
+    Ok(Prepared {
+        says: format!("browser for the dashboard: {version}, {}", chromium.display()),
+        variables: vec![(browser::PYTHON_VARIABLE, python.into()), (browser::CHROMIUM_VARIABLE, chromium.into())],
         server: None,
     })
 }
@@ -100,12 +98,12 @@ fn python_clients(root: &Path) -> anyhow::Result<Prepared> {
 fn postgresql(root: &Path) -> anyhow::Result<Prepared> {
     if std::env::var_os(postgres::VARIABLE).is_some_and(|named| !named.is_empty()) {
         let says = format!("PostgreSQL: the server that {} names", postgres::VARIABLE);
-        return Ok(Prepared { says, variable: None, server: None });
+        return Ok(Prepared { says, variables: Vec::new(), server: None });
     }
     let server = postgres::Server::start(root)?;
     Ok(Prepared {
         says: server.says(),
-        variable: Some((postgres::VARIABLE, server.address().into())),
+        variables: vec![(postgres::VARIABLE, server.address().into())],
         server: Some(server),
     })
 }
@@ -122,8 +120,8 @@ mod tests {
         std::fs::write(folder.join("META.json"), "{}").unwrap();
         let with = records_in(&folder);
         std::fs::remove_dir_all(&folder).unwrap();
-        assert!(without.variable.is_none() && without.says.contains("skipped"), "{without:?}");
-        let (name, path) = with.variable.unwrap();
+        assert!(without.variables.is_empty() && without.says.contains("skipped"), "{without:?}");
+        let (name, path) = with.variables[0].clone();
         assert!(name == "UPLIFT_DATA" && Path::new(&path).is_absolute());
     }
 }

@@ -7,6 +7,7 @@ mod http;
 mod load;
 pub(crate) mod nodes;
 mod otlp;
+pub(crate) mod pages;
 mod records;
 pub(crate) mod resolve;
 mod server;

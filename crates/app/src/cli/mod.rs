@@ -7,6 +7,7 @@ mod bench_decide;
 mod bench_engine;
 mod bench_intake;
 mod bench_nodes;
+mod bench_pages;
 mod bench_resolve;
 mod cancel;
 mod chaos;
@@ -27,6 +28,7 @@ mod notifications;
 mod opportunities;
 mod pause;
 mod reject;
+mod replay;
 mod requests;
 mod resume;
 mod reviews;
@@ -134,6 +136,8 @@ commands! {
     Mcp => mcp,
     /// A verdict on recorded runs, for evaluation in CI
     Judge => judge,
+    /// Run two revisions on recorded items and judge, where traffic is little
+    Replay => replay,
     /// How often decisions are right, by simulation
     Simulate => simulate,
     /// Move a database from SQLite to PostgreSQL
@@ -152,6 +156,9 @@ commands! {
     /// Measure servers that share a PostgreSQL database
     #[command(hide = true)]
     BenchNodes => bench_nodes,
+    /// Measure how fast pages are made of a large database
+    #[command(hide = true)]
+    BenchPages => bench_pages,
     /// Measure how fast configurations are resolved
     #[command(hide = true)]
     BenchResolve => bench_resolve,

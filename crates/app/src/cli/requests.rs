@@ -127,13 +127,13 @@ fn detail(request: &Value, style: Style) -> String {
         for item in evidence {
             table.row([text(item, "claim"), text(item, "subject"), text(item, "found"), text(item, "detail")]);
         }
-        put!(out, "\nEvidence\n{}", table.render(style));
+        put!(&mut out, "\nEvidence\n{}", table.render(style));
     }
     let verdict = &request["verdict"];
     if verdict.is_object() {
         let share = |value: f64| format!("{:+.1} %", value * 100.0);
         put!(
-            out,
+            &mut out,
             "\nVerdict\n{}",
             facts([
                 ("outcome", text(verdict, "outcome")),

@@ -8,7 +8,8 @@ use crate::usage::DONE;
 use crate::{config, database, serve};
 
 /// What is logged unless `RUST_LOG` says otherwise.
-const LOG_LEVEL: &str = "info";
+// The MCP library tells of every request.
+const LOG_LEVEL: &str = "info,rmcp=warn";
 /// Stands for no address.
 const NOWHERE: &str = "none";
 

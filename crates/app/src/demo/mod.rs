@@ -10,7 +10,7 @@
 //! - `story`: what happens, told as it happens.
 //! - `score`: what became of everything, against the truth; `show`: the same for people.
 
-mod policy;
+pub(crate) mod policy;
 mod score;
 mod show;
 mod story;

@@ -43,6 +43,11 @@ MISSED = """() => [...document.querySelectorAll("a[href], button, input:not([typ
 # What looks as if it could be clicked, and a keyboard cannot reach.
 CLICKABLE = """() => [...document.querySelectorAll("[onclick], div[role=button]:not([tabindex]), a:not([href])")]
   .map((one) => one.outerHTML.slice(0, 120))"""
+# Texts that are squeezed into a column of a few letters.
+SQUEEZED = """() => [...document.querySelectorAll("td, th, dd, dt, li, label, p")].filter((one) => {
+    const box = one.getBoundingClientRect();
+    return one.textContent.trim().length > 12 && box.width > 0 && box.width < 48 && box.height > 80;
+  }).slice(0, 5).map((one) => `${Math.round(one.getBoundingClientRect().width)} px for ${one.textContent.trim().slice(0, 40)}`)"""
 WIDTH = "() => [document.documentElement.scrollWidth, screen.width]"
 # What makes a page wider than the screen.
 WIDE = """() => [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > screen.width + 1)
@@ -85,6 +90,8 @@ def look(checks, watched, path, schemes):
     headings = page.locator("h1").all_inner_texts()
     checks.that(f"{path} has one heading and a title", len(headings) == 1 and page.title(), f"{headings}, {page.title()!r}")
     found = links(page)
+    squeezed = page.evaluate(SQUEEZED)
+    checks.that(f"{path} has room for its texts", not squeezed, "; ".join(squeezed))
     wrong = watched.take_wrong()
     checks.that(f"{path} breaks nothing", not wrong, "; ".join(wrong))
     for scheme in schemes:
@@ -119,6 +126,8 @@ def on_a_phone(checks, watched, path):
     width, screen = watched.page.evaluate(WIDTH)
     if not checks.that(f"{path} fits a phone", width <= screen, f"{width} px on {screen}"):
         print(f"      {watched.page.evaluate(WIDE)}")
+    squeezed = watched.page.evaluate(SQUEEZED)
+    checks.that(f"{path} has room for its texts on a phone", not squeezed, "; ".join(squeezed))
 
 
 def without_scripts(checks, plain, scripted, path):

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod browser;
 mod control;
 mod demo;
 mod full_disk;
@@ -16,10 +17,12 @@ mod kill;
 mod kill_otlp;
 mod killing;
 mod look;
+mod mcp_clients;
 mod migrate;
 mod nodes;
 mod otlp_clients;
 mod records;
+mod replay;
 mod sdk_python;
 mod serve;
 mod support;

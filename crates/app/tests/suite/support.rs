@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 const BINARY: &str = env!("CARGO_BIN_EXE_uplift");
 /// How long anything may take that is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Most lines that a server says before it listens.
+const MAX_LINES: usize = 1_000;
 
 /// The binary, untouched by the settings of whoever runs the tests.
 pub fn uplift() -> Command {
@@ -56,7 +58,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn of(output: Output) -> Self {
+    pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -109,13 +111,14 @@ impl Server {
         Self::started(command)
     }
 
-    /// Starts one by a whole command line, which says on its first line where it listens.
+    /// Starts one by a whole command line, which says where it listens: on its first line, or after others.
     pub fn started(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("it says where it listens");
-        let address = line.strip_prefix("listening on ").and_then(|rest| rest.split_once("://")?.1.split(',').next());
-        let address = address.unwrap_or_else(|| panic!("not an announcement: {line}")).to_owned();
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+        let announced = lines.take(MAX_LINES).find_map(|line| Some(line.strip_prefix("listening on ")?.to_owned()));
+        let announced = announced.expect("it says where it listens");
+        let address = announced.split_once("://").and_then(|(_, rest)| rest.split(',').next());
+        let address = address.unwrap_or_else(|| panic!("not an announcement: {announced}")).to_owned();
         Self { child, address }
     }
 

@@ -66,6 +66,13 @@ fn base() -> Revision {
     Revision::seal(configuration.unwrap()).unwrap()
 }
 
+fn agents_wish(world: &mut World) {
+    world.improvement.proposal.proposed_by = ProposalSource::Agent;
+    if let Some(opportunity) = &mut world.opportunity {
+        opportunity.finding.source = OpportunitySource::Agent;
+    }
+}
+
 fn preflight(expected_units: f64, enough: bool) -> Preflight {
     let text =
         if enough { "this needs about 700 tasks" } else { "this needs about 9700 tasks; this agent runs 40 a day" };
@@ -864,6 +871,28 @@ const RECORD: &[Row] = &[
         Refused,
         "the opportunity's confidence is 0.70, the proposal's is 0.85; at least 0.80",
         "refused",
+    ),
+    (
+        "unsure, and an agent's wish",
+        |w| {
+            agents_wish(w);
+            w.opportunity.as_mut().unwrap().finding.confidence = 0.7;
+        },
+        C::Confidence,
+        Waits,
+        "an operator has to say yes: the opportunity's confidence is 0.70",
+        "approval",
+    ),
+    (
+        "little traffic, and an agent's wish",
+        |w| {
+            agents_wish(w);
+            w.preflight = Some(preflight(40.0, false));
+        },
+        C::Preflight,
+        Waits,
+        "an operator has to say yes",
+        "approval",
     ),
     ("an unsure proposal", |w| w.improvement.proposal.confidence = 0.79, C::Confidence, Refused, "0.79", "refused"),
     ("no number", |w| w.improvement.proposal.confidence = f64::NAN, C::Confidence, Refused, "NaN", "refused"),

@@ -73,7 +73,7 @@ fn slack(message: &Message, policy: &NotificationsPolicy) -> Value {
     let mut text = format!("*{title}*: {}", plain(&message.summary));
     if let Some(link) = link(message, policy) {
         // What would end the link early cannot be in it.
-        text.push_str(&format!(" (<{}|more>)", link.replace(['<', '>', '|'], "")));
+        text = format!("{text} (<{}|more>)", link.replace(['<', '>', '|'], ""));
     }
     json!({ "text": text })
 }

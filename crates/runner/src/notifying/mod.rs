@@ -47,7 +47,7 @@ const CLAIM_BEYOND_US: i64 = 20_000_000;
 /// Longest wait before a try is repeated, seconds.
 const LAST_RETRY_SECONDS: u64 = 3_600;
 /// How often what is old is deleted, and how much at once.
-const PRUNE_EVERY: Duration = Duration::from_secs(600);
+const PRUNE_EVERY: Duration = Duration::from_mins(10);
 const PRUNE_ROWS: u32 = 5_000;
 
 /// Counts tries by format and result: delivered, failed, dead.
@@ -66,10 +66,9 @@ pub async fn run(engine: Engine, mut stop: tokio::sync::watch::Receiver<bool>) {
             continue;
         }
         match notifier.tick(&engine).await {
-            Ok(()) => {}
             Err(StoreError::Closed) => return,
-            // Another node was faster, or what was read is old: it is read anew.
-            Err(StoreError::VersionConflict { .. }) => {}
+            // Where another node was faster, or what was read is old, it is read anew.
+            Ok(()) | Err(StoreError::VersionConflict { .. }) => {}
             Err(error) => {
                 tracing::warn!(%error, "notifications could not go on; it is tried again");
                 tokio::time::sleep(TROUBLE).await;

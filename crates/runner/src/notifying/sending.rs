@@ -194,8 +194,7 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     };
     match parts {
         // Translated to an address of the old kind, which is what counts.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => is_public_v4(inner(high, low)),
-        [0x2002, high, low, ..] => is_public_v4(inner(high, low)),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => is_public_v4(inner(high, low)),
         // Teredo, benchmarks and documentation; all else of the global range.
         [0x2001, second, ..] => second >= 0x0200 && second != 0x0db8,
         [0x3fff, ..] => false,

@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use uplift_model::span::SpanRole;
+
 use super::dictionary::{Dictionary, TraceHash, trace_hash};
 use super::fault::{Fault, corrupt};
 use crate::sql::{Connection, Row};
@@ -22,6 +24,10 @@ pub(super) fn traces(connection: &Connection, dictionary: &mut Dictionary, batch
         keys.insert(trace_hash(&event.environment, &event.trace_key()));
         // Events that know only the task may have come before, as a trace of that name, or come now.
         tasks.extend(event.task_id.as_ref().map(|task| trace_hash(&event.environment, task)));
+        // Tasks of spans are named after an agent's span, or the root.
+        if event.link.as_ref().is_some_and(|link| link.role == SpanRole::Agent || link.parent.is_none()) {
+            tasks.insert(trace_hash(&event.environment, &event.id));
+        }
     }
     let mut unknown: HashSet<TraceHash> = keys.union(&tasks).copied().collect();
     unknown.retain(|hash| !dictionary.knows_trace(hash));

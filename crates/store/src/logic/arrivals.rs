@@ -68,7 +68,7 @@ impl Arrivals {
                     "INSERT INTO late_traces AS t (trace_no, hour, covered) VALUES (?1, ?2, ?2)
                      ON CONFLICT (trace_no) DO UPDATE SET hour = excluded.hour WHERE t.hour < excluded.hour",
                 )?
-                .defer((trace_no, self.hour))?;
+                .gather(1, (trace_no, self.hour))?;
         }
         Ok(())
     }
@@ -81,7 +81,7 @@ pub(super) fn used(connection: &Connection, attributes_no: i64, hour: i64) -> Re
             "INSERT INTO attribute_uses AS u (attributes_no, hour) VALUES (?1, ?2)
              ON CONFLICT (attributes_no) DO UPDATE SET hour = excluded.hour WHERE u.hour < excluded.hour",
         )?
-        .defer((attributes_no, hour))?;
+        .gather(1, (attributes_no, hour))?;
     Ok(())
 }
 

@@ -51,6 +51,8 @@ pub(super) struct RunningTrial {
 pub(crate) struct Dictionary {
     names: Cache<String, i64>,
     entities: Cache<EntityName, Arc<KnownEntity>>,
+    /// The same by their keys.
+    entity_keys: Cache<EntityKey, Arc<KnownEntity>>,
     entity_names: Cache<EntityKey, String>,
     /// The entity and the trace asked for last: the events of a task come together.
     last_entity: Option<(EntityName, Arc<KnownEntity>)>,
@@ -85,6 +87,7 @@ impl Default for Dictionary {
         Self {
             names: Cache::of(20_000),
             entities: Cache::of(20_000),
+            entity_keys: Cache::of(20_000),
             entity_names: Cache::of(20_000),
             last_entity: None,
             last_trace: None,
@@ -150,7 +153,13 @@ impl Dictionary {
         let key = EntityKey::new(name.entity_type, entity_id);
         let known = Arc::new(KnownEntity { key, environment: name.environment.clone(), config });
         self.entities.put(name.clone(), Arc::clone(&known));
+        self.entity_keys.put(key, Arc::clone(&known));
         Ok(Some(known))
+    }
+
+    /// The entity of this key, where its name was asked for lately.
+    pub(super) fn entity_known_by(&mut self, key: EntityKey) -> Option<Arc<KnownEntity>> {
+        self.entity_keys.get(&key)
     }
 
     /// The settings of an entity that was named by its key, if it exists.
@@ -193,6 +202,7 @@ impl Dictionary {
         let key = EntityKey::new(name.entity_type, entity_id);
         let known = Arc::new(KnownEntity { key, environment: name.environment.clone(), config: config.clone() });
         self.entities.put(name.clone(), Arc::clone(&known));
+        self.entity_keys.put(key, Arc::clone(&known));
         Ok(known)
     }
 
@@ -211,6 +221,7 @@ impl Dictionary {
     /// Forgets what is cached of entities: their settings have changed.
     pub(super) fn forget_entities(&mut self) {
         self.entities = Cache::of(20_000);
+        self.entity_keys = Cache::of(20_000);
         self.last_entity = None;
     }
 

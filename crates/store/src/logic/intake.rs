@@ -85,7 +85,7 @@ pub(super) fn move_clock(connection: &Connection, dictionary: &mut Dictionary, n
     if dictionary.clock_us.is_some_and(|clock| clock >= now_us) {
         return Ok(());
     }
-    connection.prepare_cached("UPDATE engine_clock SET now_us = ?1 WHERE now_us < ?1")?.execute([now_us])?;
+    connection.prepare_cached("UPDATE engine_clock SET now_us = ?1 WHERE now_us < ?1")?.defer([now_us])?;
     dictionary.clock_us = Some(now_us);
     Ok(())
 }

@@ -205,8 +205,8 @@ mod tests {
     fn people_see_neither_the_password_nor_the_options() {
         for (address, seen) in [
             ("postgres://u:p@h:1/d?sslmode=verify-full&sslrootcert=/a", "postgres://u@h:1/d"),
-            ("postgres://h", "postgres://h/postgres"),
-            ("postgres://u:p?@h/d?connect_timeout=3", "postgres://u@h/d"),
+            ("postgres://h", "postgres://h:5432/postgres"),
+            ("postgres://u:p?@h/d?connect_timeout=3", "postgres://u@h:5432/d"),
             ("postgres://u:p@h/d?nonsense=1", "postgres://..."),
         ] {
             assert_eq!(public_name(address), seen);

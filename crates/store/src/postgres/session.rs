@@ -178,7 +178,7 @@ impl Session {
 
     /// Sends a statement in SQLite's dialect. Whatever waits for an answer next waits for this one's, too.
     pub(crate) fn defer(&self, sql: &str, values: &[&dyn ToValue]) -> Result<(), Refusal> {
-        self.send_rows(|rows| sql.contains(rows.table()))?;
+        self.send_rows(|rows| rows.are_meant_by(sql))?;
         let statement = self.prepare(sql)?;
         let values: Vec<Owned> = values.iter().map(|value| Owned::of(*value)).collect();
         let client = Arc::clone(&self.client);
@@ -186,20 +186,34 @@ impl Session {
         Ok(())
     }
 
-    /// Adds a row to those of an INSERT in SQLite's dialect that go together.
-    pub(crate) fn append(&self, sql: &str, values: &[&dyn ToValue]) -> Result<(), Refusal> {
-        let mut all = self.rows.borrow_mut();
-        let place = if let Some(place) = all.iter().position(|rows| rows.is_for(sql)) {
-            place
-        } else {
-            let kinds = self.prepare(sql)?.params().to_vec();
-            all.push(Rows::of(sql, kinds));
-            all.len() - 1
-        };
-        all[place].add(values.iter().map(|value| Owned::of(*value)));
-        let is_full = all[place].is_full();
-        drop(all);
-        if is_full { self.send_rows(|rows| rows.is_for(sql)) } else { Ok(()) }
+    /// Adds a row to those of a statement in SQLite's dialect that go together. The first `key` values name a row that may
+    /// be there already; with 0 the rows are new, and nothing else that waits means them.
+    pub(crate) fn gather(&self, sql: &str, key: usize, values: &[&dyn ToValue]) -> Result<(), Refusal> {
+        let row: Vec<Owned> = values.iter().map(|value| Owned::of(*value)).collect();
+        let found = self.rows.borrow().iter().find(|rows| rows.is_for(sql)).map(|rows| rows.has(&row));
+        if found != Some(false) {
+            let mut rows = Rows::of(sql, self.prepare(sql)?.params(), key);
+            // What is there already is changed in the order in which that was asked for.
+            let table = rows.table().to_owned();
+            if key > 0 {
+                let in_turn = |other: &Rows| other.table() == table && (found.is_some() || !other.are_new());
+                if self.rows.borrow().iter().any(in_turn) {
+                    self.send_rows(|other| other.table() == table)?;
+                }
+            }
+            rows.add(row);
+            self.rows.borrow_mut().push(rows);
+            return Ok(());
+        }
+        let mut full = None;
+        if let Some(rows) = self.rows.borrow_mut().iter_mut().find(|rows| rows.is_for(sql)) {
+            rows.add(row);
+            full = rows.is_full().then(|| rows.table().to_owned());
+        }
+        match full {
+            Some(table) => self.send_rows(|rows| rows.table() == table),
+            None => Ok(()),
+        }
     }
 
     /// Waits until everything that was sent is done.
@@ -213,8 +227,10 @@ impl Session {
             return Ok(());
         }
         let all = std::mem::take(&mut *self.rows.borrow_mut());
-        let (some, left): (Vec<Rows>, Vec<Rows>) = all.into_iter().partition(which);
+        let (mut some, left): (Vec<Rows>, Vec<Rows>) = all.into_iter().partition(which);
         *self.rows.borrow_mut() = left;
+        // Rows come into being before they are changed; otherwise the order stays.
+        some.sort_by_key(|rows| !rows.are_new());
         for rows in some {
             let statement = self.prepare_as_is(rows.sql())?;
             let (client, columns) = (Arc::clone(&self.client), rows.into_columns());

@@ -88,7 +88,7 @@ fn is_of_tls(error: &tokio_postgres::Error) -> bool {
         return true;
     }
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
-    cause.and_then(std::io::Error::get_ref).is_some_and(|cause| cause.is::<Error>())
+    cause.and_then(std::io::Error::get_ref).is_some_and(<dyn std::error::Error + Send + Sync>::is::<Error>)
 }
 
 fn client(address: &Address) -> Result<ClientConfig, String> {
@@ -119,7 +119,8 @@ fn read_roots(roots: &Roots) -> Result<RootCertStore, String> {
             let found = rustls_native_certs::load_native_certs();
             store.add_parsable_certificates(found.certs);
             if store.is_empty() {
-                let reasons: String = found.errors.iter().map(|error| format!("; {error}")).collect();
+                let reasons: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+                let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
                 return Err(format!(
                     "the system has no certificates to judge others by{reasons}: name some by sslrootcert"
                 ));

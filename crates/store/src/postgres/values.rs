@@ -58,6 +58,13 @@ impl Owned {
     }
 }
 
+impl Owned {
+    /// It, where it can be sent.
+    pub(super) const fn value(&self) -> Option<&Value> {
+        self.0.as_ref()
+    }
+}
+
 impl ToSql for Owned {
     fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
         encode(self.0.as_ref().map(ValueRef::from), kind, out)

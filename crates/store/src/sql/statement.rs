@@ -39,7 +39,17 @@ impl Statement<'_> {
     pub(crate) fn append(&mut self, parameters: impl Params) -> Result<()> {
         parameters.bind(|values| match self {
             Self::Sqlite(statement) => Ok(statement.execute(values).map(drop)?),
-            Self::Postgres { session, sql } => Ok(session.append(sql, values)?),
+            Self::Postgres { session, sql } => Ok(session.gather(sql, 0, values)?),
+        })
+    }
+
+    /// As [`defer`](Self::defer), for an INSERT that may find the row there already, or an UPDATE or DELETE, of one row of a
+    /// table without triggers, which the first `key` parameters name: rows for the same statement go together. None of its
+    /// parameters may be a value that is worked out, and its first WHERE has to be that of the statement.
+    pub(crate) fn gather(&mut self, key: usize, parameters: impl Params) -> Result<()> {
+        parameters.bind(|values| match self {
+            Self::Sqlite(statement) => Ok(statement.execute(values).map(drop)?),
+            Self::Postgres { session, sql } => Ok(session.gather(sql, key, values)?),
         })
     }
 

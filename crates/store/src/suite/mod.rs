@@ -15,6 +15,7 @@ pub mod detection;
 pub mod folding;
 pub mod improvements;
 pub mod intake;
+pub mod judged;
 pub mod lists;
 pub mod processes;
 pub mod pruning;
@@ -165,11 +166,14 @@ macro_rules! store_suite {
                 pages_cover_what_is_served,
                 a_commit_of_the_loop_is_all_or_nothing,
             ],
+            judged: [
+                a_judge_finds_the_unit,
+                a_score_may_name_the_trace,
+            ],
             units: [
                 a_unit_comes_whole,
                 what_began_before_the_trial_is_left_out,
                 duplicates_touch_nothing,
-                a_judge_finds_the_unit,
                 a_session_is_one_unit,
                 a_trace_goes_over_to_its_session,
                 owners_may_show_late,

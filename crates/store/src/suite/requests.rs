@@ -6,7 +6,7 @@ use uplift_model::event::{EventKind, Outcome};
 use uplift_model::history::{HistoryEntry, HistoryOutcome};
 use uplift_model::improvement::{ImprovementStatus, ImprovementType};
 use uplift_model::opportunity::{ImpactLevel, OpportunityKind, OpportunityStatus};
-use uplift_model::request::{CheckedItem, Found, NewRequest, RequestStatus};
+use uplift_model::request::{AskingRecord, CheckedItem, Found, NewRequest, RequestStatus};
 
 use super::improvements::entry;
 use super::sample::{Subject, agent, declare, event, finding, hour, in_environment, of_task, second, step, take};
@@ -169,7 +169,7 @@ pub async fn askers_have_a_record(store: Subject) {
     assert_eq!((later.in_hour, later.first_in_hour, later.in_day), (0, None, 10));
     assert_eq!(store.asking_record(a, hour(124)).await.unwrap().in_day, 0);
     let nobody = declare(&*store, EntityType::Agent, "c").await;
-    assert_eq!(store.asking_record(nobody, hour(100)).await.unwrap(), Default::default());
+    assert_eq!(store.asking_record(nobody, hour(100)).await.unwrap(), AskingRecord::default());
 
     let answers = store.answers(start, 100).await.unwrap();
     // Four decisions after it was asked, of one of which there are two; three requests each.

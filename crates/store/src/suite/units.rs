@@ -13,16 +13,16 @@ use crate::error::StoreError;
 use crate::reads::Store;
 use crate::writes::{StepCommit, Write};
 
-const TASK: AssignmentUnit = AssignmentUnit::Task;
+pub(super) const TASK: AssignmentUnit = AssignmentUnit::Task;
 const SESSION: AssignmentUnit = AssignmentUnit::Session;
 
 /// So many seconds after the trials start.
-fn at(seconds: i64) -> Time {
+pub(super) fn at(seconds: i64) -> Time {
     hour(10).plus_micros(seconds * 1_000_000)
 }
 
 /// Start and end of a task of `a`.
-fn task(name: &str, seconds: i64) -> Vec<Event> {
+pub(super) fn task(name: &str, seconds: i64) -> Vec<Event> {
     let begun = event("1", EventKind::TaskStarted, at(seconds));
     let mut ended = event("9", EventKind::TaskCompleted, at(seconds + 5));
     ended.tokens_in = Some(30);
@@ -35,13 +35,13 @@ fn in_session(events: Vec<Event>, session: &str) -> Vec<Event> {
     events.into_iter().map(with).collect()
 }
 
-fn in_trace(events: Vec<Event>, trace: &str) -> Vec<Event> {
+pub(super) fn in_trace(events: Vec<Event>, trace: &str) -> Vec<Event> {
     let with = |event| Event { trace_id: Some(trace.to_owned()), ..event };
     events.into_iter().map(with).collect()
 }
 
 /// A judge's word.
-fn feedback(id: &str, task: &str, seconds: i64, attributes: &str) -> Event {
+pub(super) fn feedback(id: &str, task: &str, seconds: i64, attributes: &str) -> Event {
     let mut event = of_agent(of_task(event(id, EventKind::Feedback, at(seconds)), task), "judge");
     event.attributes = Some(attributes.to_owned());
     event.source = Source::Human;
@@ -156,28 +156,6 @@ pub async fn duplicates_touch_nothing(store: Subject) {
     assert_eq!((batch.units.len(), batch.cursor, batch.more), (0, cursor, false));
     take(&*store, vec![of_task(event("5", EventKind::LlmCall, at(3)), "t")]).await;
     assert_eq!(store.changed_units(id, cursor, 10).await.unwrap().units.len(), 1);
-}
-
-/// A judge may know only the task, and may speak before anybody else does.
-pub async fn a_judge_finds_the_unit(store: Subject) {
-    let (_, id) = on_trial(&*store, "a", TASK).await;
-    let score = |id: &str, task: &str, seconds| feedback(id, task, seconds, r#"{"name":"quality","score":1}"#);
-    take(&*store, vec![score("f", "early", 1)]).await;
-    assert!(shown(&*store, id).await.is_empty());
-    take(&*store, in_trace(task("early", 2), "x")).await;
-    take(&*store, task("alone", 2)).await;
-    let (units, cursor) = read_on(&*store, id, 0, 10).await;
-    assert_eq!(units["x"].scores.len(), 1);
-    assert!(units["alone"].scores.is_empty());
-    take(&*store, vec![score("g", "early", 20), score("g", "alone", 20)]).await;
-    let (units, cursor) = read_on(&*store, id, cursor, 10).await;
-    assert_eq!((units.len(), units["x"].scores.len(), units["alone"].scores.len()), (2, 2, 1));
-    // A word on the trace as a whole.
-    let whole = Event { task_id: None, ..in_trace(vec![score("h", "", 30)], "x").remove(0) };
-    take(&*store, vec![whole]).await;
-    let (units, _) = read_on(&*store, id, cursor, 10).await;
-    assert_eq!(units.keys().collect::<Vec<_>>(), ["x"]);
-    assert_eq!((units["x"].scores.len(), units["x"].tasks.len()), (3, 2));
 }
 
 /// The traces of a session are one unit; what names none is a unit by itself.

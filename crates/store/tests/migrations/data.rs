@@ -99,6 +99,12 @@ pub(crate) const ROWS: &[(&str, &str)] = &[
         "audit_log",
         "INSERT INTO audit_log (at, actor, role, action, subject) VALUES (5, 'local', 'admin', 'a', 's')",
     ),
+    (
+        "improvement_requests",
+        r#"INSERT INTO improvement_requests (entity_type, entity_id, about_type, about_id, improvement_type, description,
+            rationale, evidence, checked, priority, confidence, opportunity_id, asked_by, at)
+           VALUES ('agent', 1, 'agent', 1, 'performance_tuning', 'd', 'r', '{}', '{}', 'low', 0.5, 1, 'local', 5)"#,
+    ),
     ("news", "INSERT INTO news (at, kind, word, subject_id) VALUES (5, 'alert', 'opened', 1)"),
     (
         "notification_targets",

@@ -5,12 +5,12 @@ use uplift_model::entity::EntityKey;
 use uplift_model::improvement::ImprovementStatus;
 use uplift_model::process::Lease;
 use uplift_model::{EntityType, Time};
-use uplift_store::rows::{EntityFilter, EventFilter, OpportunityFilter, TaskFilter};
+use uplift_store::rows::{DeliveryFilter, EntityFilter, EventFilter, OpportunityFilter, TaskFilter};
 use uplift_store::sqlite::SqliteStore;
 use uplift_store::suite::sample::{select, whole};
 use uplift_store::{
-    DetectionReads, EntityReads, EventReads, ImprovementReads, OpportunityReads, PageRequest, ProcessReads,
-    ReviewReads, StepCommit, StoreError, SystemReads, TaskReads, TrialReads, Writes,
+    DetectionReads, EntityReads, EventReads, ImprovementReads, NewsReads, OpportunityReads, PageRequest,
+    ProcessReads, ReviewReads, StepCommit, StoreError, SystemReads, TaskReads, TrialReads, Writes,
 };
 
 use crate::data::ROWS;
@@ -105,6 +105,9 @@ async fn a_row_that_cannot_be_read_is_reported_and_nothing_breaks() {
         "UPDATE improvements SET edits = '[{\"edit\":\"nothing\"}]'",
         "UPDATE improvement_history SET metrics_before = '{'",
         "UPDATE improvement_alerts SET kind = 'mood'",
+        "UPDATE news SET kind = 'gossip'",
+        "UPDATE notification_targets SET format = 'pigeon'",
+        "UPDATE notification_deliveries SET message = '{}'",
         "UPDATE settings SET value = '{'",
         "UPDATE error_groups SET fingerprint = 'not hex'; UPDATE rollup_errors SET fingerprint = 'not hex'",
         "UPDATE revisions SET configuration = '[]'",
@@ -139,6 +142,10 @@ async fn a_row_that_cannot_be_read_is_reported_and_nothing_breaks() {
         note(store.active_improvements(whole()).await.err());
         note(store.history(None, whole()).await.err());
         note(store.alerts(false, whole()).await.err());
+        note(store.alert(1).await.err());
+        note(store.news(0, 10).await.err());
+        note(store.targets().await.err());
+        note(store.deliveries(DeliveryFilter::default(), whole()).await.err());
         note(store.setting("policy".into()).await.err());
         note(store.revision(revision).await.err());
         note(store.improvement(1).await.err());

@@ -105,7 +105,10 @@ fn decide(pair: &Pair, kind: &str, outcome: &str, before_us: i64, effectiveness:
 
 /// Nothing decided, nothing waiting, no alert, and a hundred days on the clock.
 fn clear(pair: &Pair) {
-    pair.run("UPDATE improvements SET opportunity_id = NULL; DELETE FROM optimization_opportunities");
+    pair.run(
+        "DELETE FROM improvement_requests; UPDATE improvements SET opportunity_id = NULL;
+        DELETE FROM optimization_opportunities",
+    );
     pair.run("DELETE FROM improvement_history; DELETE FROM improvement_alerts");
     pair.run(&format!("UPDATE engine_clock SET now_us = {}", 100 * DAY));
 }

@@ -20,7 +20,10 @@ use uplift_store::suite::sample::{batch, finding, name};
 use uplift_store::suite::scene::{base, candidate, ending, new_improvement, proposal, revision, starting, trial};
 use uplift_store::{IntakeBatch, Prune, SqlStore, StepCommit, StoreResult, Write, Writes};
 
+use uplift_model::access::{AuditEntry, Role};
+use uplift_store::writes::access::AccessWrite;
 use uplift_store::writes::attention::{AlertWrite, HealthWrite, NotificationWrite};
+use uplift_store::writes::requests::RequestWrite;
 use uplift_store::writes::{ImprovementChange, NewImprovement};
 
 use crate::filling::{AGENTS, World, after, spans, work};
@@ -359,15 +362,31 @@ pub(crate) const WRITES: &[Written] = &[
             summary: "quiet".into(),
         })
     ),
-    write!("RaiseAlert", _w, round, Write::Alerts(AlertWrite::Raise(alert(format!("new-{round}"))))),
-    write!("QuietAlerts", _w, round, Write::Alerts(AlertWrite::Quiet { ids: vec![nth(1, round)] })),
-    write!("ResolveAlerts", _w, round, Write::Alerts(AlertWrite::Resolve { ids: vec![nth(1, round)], by: None })),
-    write!("Trends", _w, _round, {
+    write!("Alerts, raised", _w, round, Write::Alerts(AlertWrite::Raise(alert(format!("new-{round}"))))),
+    write!("Alerts, quiet", _w, round, Write::Alerts(AlertWrite::Quiet { ids: vec![nth(1, round)] })),
+    write!("Alerts, resolved", _w, round, Write::Alerts(AlertWrite::Resolve { ids: vec![nth(1, round)], by: None })),
+    write!("Health, trends", _w, _round, {
         Write::Health(HealthWrite::Trends { success_change: Some(0.1), duration_change: None })
     }),
-    write!("ClaimDeliveries", _w, round, {
+    write!("Notifications, claimed", _w, round, {
         Write::Notifications(NotificationWrite::Claim { ids: vec![nth(1, round)], until: after(2) })
     }),
+    write!("Access, an action written down", _w, _round, {
+        Write::Access(AccessWrite::BeginAudit(AuditEntry {
+            at: after(2),
+            actor: "ops".into(),
+            role: Role::Operator,
+            token_id: None,
+            peer: None,
+            action: "POST /x".into(),
+            subject: "/x".into(),
+            detail: None,
+        }))
+    }),
+    write!("Access, an action answered", _w, round, {
+        Write::Access(AccessWrite::EndAudit { id: 1 + round as i64, status: 200 })
+    }),
+    write!("Requests, an order of work", _w, _round, Write::Requests(RequestWrite::Plan { order: Vec::new() })),
     write!("SetDetection", _w, _round, Write::SetDetection(DetectionPolicy::default())),
     write!("SetSetting", _w, _round, { Write::SetSetting { name: "policy".into(), value: serde_json::json!({}) } }),
     write!("RejectInbox", _w, round, Write::RejectInbox { seq: 100 + round as i64, reason: "no id".into() }),

@@ -161,6 +161,8 @@ const RULES: &[(Method, &str, Who)] = &[
     (POST, "/improvements/{id}/cancel", Operators),
     (POST, "/improvements/{id}/rollback", Operators),
     (POST, "/entities/{entity_type}/{entity}/settings", Operators),
+    (POST, "/alerts/{id}/acknowledge", Operators),
+    (POST, "/alerts/{id}/resolve", Operators),
     (POST, "/settings", Operators),
     (POST, "/settings/pause", Operators),
     (POST, "/settings/resume", Operators),

@@ -104,7 +104,7 @@ impl Listener {
                 answered = self.answers.recv() => match answered {
                     Ok(answer) if self.is_theirs(&answer) => return Some(answered_event(answer)),
                     // What was left out is there to be asked for; without a sender there are no more.
-                    Ok(_) | Err(_) => continue,
+                    Ok(_) | Err(_) => {}
                 },
                 happened = self.news.recv(), if !self.caller.is_bound() => return match happened {
                     Ok(news) => Some(news_event(news)),

@@ -11,6 +11,7 @@ use uplift_model::entity::{DEFAULT_ENVIRONMENT, Entity, EntityType};
 use uplift_model::opportunity::ImpactLevel;
 use uplift_model::request::ImprovementRequest;
 use uplift_runner::requests::Asking;
+use uplift_store::StoreError;
 use uplift_store::rows::{EntitySelector, RequestFilter};
 use utoipa::IntoParams;
 
@@ -183,10 +184,14 @@ pub(crate) async fn status(state: &AppState, caller: &Caller, id: i64) -> Result
 }
 
 fn may_see(caller: &Caller, request: &ImprovementRequest) -> Result<(), WebError> {
-    if caller.is_bound() {
-        return caller.must_act_for(&request.environment, request.asker.entity_type, &request.asker_name);
+    if !caller.is_bound() {
+        return caller.require(Role::Viewer);
     }
-    caller.require(Role::Viewer)
+    if caller.acts_for(&request.environment, request.asker.entity_type, &request.asker_name) {
+        return Ok(());
+    }
+    // As if there were none: agents learn nothing about others.
+    Err(StoreError::not_found("request", request.id).into())
 }
 
 /// What was asked for an opportunity, in the agents' own words, the latest first.

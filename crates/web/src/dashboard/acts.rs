@@ -83,6 +83,25 @@ pub(super) async fn start(State(state): State<AppState>, id: Id, posted: Posted)
     })
 }
 
+/// Says that somebody looks after an alert.
+pub(super) async fn acknowledge(
+    State(state): State<AppState>,
+    id: Id,
+    posted: Posted,
+) -> Result<Response, PageError> {
+    let PathOf(id) = id.on(&posted.visit)?;
+    let by = posted.visit.caller.name();
+    state.engine.acknowledge_alert(id, by, posted.text("note").as_deref()).await.on(&posted.visit)?;
+    Ok(to("/alerts", "acknowledged"))
+}
+
+/// Ends an alert.
+pub(super) async fn resolve(State(state): State<AppState>, id: Id, posted: Posted) -> Result<Response, PageError> {
+    let PathOf(id) = id.on(&posted.visit)?;
+    state.engine.resolve_alert(id, posted.visit.caller.name()).await.on(&posted.visit)?;
+    Ok(to("/alerts", "resolved"))
+}
+
 /// Pauses.
 pub(super) async fn pause(State(state): State<AppState>, posted: Posted) -> Result<Response, PageError> {
     let all = posted.text("rollback_running").is_some();

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use uplift_model::alert::{Alert, AlertState};
 
 use super::failed::{OnPage, PageError};
-use super::format;
 use super::layout::{self, Place};
 use super::parts::{Standing, at, entity_address, more, prose, section, when, wide};
 use super::visit::Visit;
+use super::{csrf, format};
 use crate::error::WebError;
 use crate::extract::{Params, page as page_request};
 use crate::state::AppState;
@@ -20,8 +20,6 @@ use crate::state::AppState;
 pub(super) struct Query {
     all: Option<String>,
     cursor: Option<String>,
-    #[serde(rename = "done")]
-    _done: Option<String>,
 }
 
 /// The page.
@@ -87,10 +85,30 @@ fn table(visit: &Visit, alerts: &[Alert]) -> Markup {
                 td.num { (format::number(alert.finding.threshold)) }
                 td { (at(alert.finding.at)) br; span.muted { (when(alert.finding.at, visit.now)) } }
                 td {
-                    @if let Some(seen) = &alert.acknowledged { (seen.by) " " span.muted { (when(seen.at, visit.now)) @if let Some(note) = &seen.note { ": " (note) } } br; }
+                    (acts(visit, alert))
+                @if let Some(seen) = &alert.acknowledged { (seen.by) " " span.muted { (when(seen.at, visit.now)) @if let Some(note) = &seen.note { ": " (note) } } br; }
                     @if let Some(resolved) = alert.resolved_at { "resolved " span.muted { (when(resolved, visit.now)) @if let Some(by) = &alert.resolved_by { " by " (by) } } }
                 }
             } } }
         } },
     )
+}
+
+fn acts(visit: &Visit, alert: &Alert) -> Markup {
+    let state = alert.state();
+    html! { @if visit.operates() && state != AlertState::Resolved {
+        div.acts {
+            @if state == AlertState::Open {
+                form method="post" action={ "/alerts/" (alert.id) "/acknowledge" } {
+                    (csrf::field(visit))
+                    label { span.sr { "Note on alert " (alert.id) } input name="note" maxlength="1000" placeholder="note" autocomplete="off"; }
+                    button.quiet aria-label={ "Acknowledge alert " (alert.id) } { "Acknowledge" }
+                }
+            }
+            form method="post" action={ "/alerts/" (alert.id) "/resolve" } {
+                (csrf::field(visit))
+                button.quiet aria-label={ "Resolve alert " (alert.id) } { "Resolve" }
+            }
+        }
+    } }
 }

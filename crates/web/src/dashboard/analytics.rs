@@ -86,7 +86,7 @@ fn by_type(rows: &[AnalyticsRow], helped: &WhatHelped) -> Markup {
                 th.num scope="col" { "Shown to help" }
                 th.num scope="col" { "Taken back" }
                 th.num scope="col" { "No answer" }
-                th.narrow scope="col" { "Kept of those decided either way" }
+                th.narrow scope="col" { "Kept, of those decided either way" }
                 th.num scope="col" { "" }
                 th.num scope="col" { "Mean effect" }
             } }
@@ -153,10 +153,11 @@ fn by_day(days: &[DayDecisions], now: Time) -> Markup {
     bars("Decisions by day", &["kept", "taken back", "no answer", "refused or called off"], &drawn, format::number)
 }
 
-type Rate = fn(&OperationDelta) -> Option<f64>;
+/// A name, how its number is worked out, and how it is written.
+type Rate = (&'static str, fn(&OperationDelta) -> Option<f64>, format::Written);
 
-/// What is told of an agent's tasks: its name, and how it is worked out and written.
-const RATES: [(&str, Rate, fn(f64) -> String); 4] = [
+/// What is told of an agent's tasks.
+const RATES: [Rate; 4] = [
     ("Success", <OperationDelta as Rates>::success, format::percent),
     ("Duration", <OperationDelta as Rates>::duration_ms, format::millis),
     ("Tokens a task", <OperationDelta as Rates>::tokens, format::number),
@@ -178,7 +179,7 @@ fn agents(trends: &Trends) -> Markup {
         now.zip(before).filter(|(_, before)| *before > 0.0).map(|(now, before)| now / before - 1.0)
     };
     html! {
-        (wide("Agents", &html! { table {
+        (wide("Agents", &html! { table.fit {
             thead { tr {
                 th scope="col" { "Agent" }
                 th.num scope="col" { "Tasks" }

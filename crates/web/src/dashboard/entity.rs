@@ -6,8 +6,6 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
-use uplift_model::task::Task;
-use uplift_model::{Hour, Time};
 use uplift_model::entity::{Entity, EntityKey};
 use uplift_model::history::HistoryOutcome;
 use uplift_model::opportunity::Opportunity;
@@ -16,13 +14,15 @@ use uplift_model::relationship::{self, Relationship};
 use uplift_model::review::Review;
 use uplift_model::revision::{Configuration, RevisionId};
 use uplift_model::rollup::OperationDelta;
+use uplift_model::task::Task;
+use uplift_model::{Hour, Time};
 use uplift_store::PageRequest;
 use uplift_store::page::MAX_PAGE;
 use uplift_store::rows::{
     EntityStatusRow, HistoryRow, ImprovementFilter, OpportunityFilter, RevisionSince, TaskFilter,
 };
 
-use super::chart::{self, Line, Node, Point, graph, line};
+use super::chart::{self, Line, Node, Point, Series, graph, line};
 use super::entities::standing;
 use super::failed::{OnPage, PageError};
 use super::improvements::{Waiting, brief as improvements_list};
@@ -56,8 +56,6 @@ const HOURS: i64 = 14 * 24;
 #[derive(Debug, Deserialize)]
 pub(super) struct Query {
     environment: Option<String>,
-    #[serde(rename = "done")]
-    _done: Option<String>,
 }
 
 /// Everything that the page tells of an entity.
@@ -159,30 +157,42 @@ pub(super) async fn page(
 }
 
 fn improved(visit: &Visit, seen: &Seen) -> Markup {
-    section("improvements", "Improvements", &html! {
-        (effect(&seen.decided))
-        @if seen.improvements.is_empty() { p.muted { "None yet." } } @else { (improvements_list(visit, &seen.improvements)) }
-        @if !seen.decided.is_empty() { h3 { "Decided" } (decided_table(visit, seen.decided.get(..DECIDED).unwrap_or(&seen.decided), false)) }
-    })
+    section(
+        "improvements",
+        "Improvements",
+        &html! {
+            (effect(&seen.decided))
+            @if seen.improvements.is_empty() { p.muted { "None yet." } } @else { (improvements_list(visit, &seen.improvements)) }
+            @if !seen.decided.is_empty() { h3 { "Decided" } (decided_table(visit, seen.decided.get(..DECIDED).unwrap_or(&seen.decided), false)) }
+        },
+    )
 }
 
 fn hangs_together(seen: &Seen) -> Markup {
-    section("relationships", "Relationships", &html! {
-        @if seen.before.is_empty() && seen.after.is_empty() { p.muted { "None are known." } }
-        @else { (graph(&seen.of.name, &seen.before, &seen.after)) (ties_table(&seen.before, &seen.after)) }
-        (impact(&seen.reached))
-    })
+    section(
+        "relationships",
+        "Relationships",
+        &html! {
+            @if seen.before.is_empty() && seen.after.is_empty() { p.muted { "None are known." } }
+            @else { (graph(&seen.of.name, &seen.before, &seen.after)) (ties_table(&seen.before, &seen.after)) }
+            (impact(&seen.reached))
+        },
+    )
 }
 
 fn reviewed(seen: &Seen) -> Markup {
-    section("reviews", "Reviews", &html! {
-        p.muted { (format::count(seen.status.tasks_since_review)) " tasks since the last one"
-            @if let Some(due) = &seen.status.review_due { ", due by " (due) } "." }
-        ul.reviews { @for review in &seen.reviews { li {
-            (at(review.reviewed_at)) " " (format::count(review.tasks)) " tasks, " (format::count(review.findings)) " findings"
-            details { summary { "Summary" } p { (prose(&review.summary)) } }
-        } } }
-    })
+    section(
+        "reviews",
+        "Reviews",
+        &html! {
+            p.muted { (format::count(seen.status.tasks_since_review)) " tasks since the last one"
+                @if let Some(due) = &seen.status.review_due { ", due by " (due) } "." }
+            ul.reviews { @for review in &seen.reviews { li {
+                (at(review.reviewed_at)) " " (format::count(review.tasks)) " tasks, " (format::count(review.findings)) " findings"
+                details { summary { "Summary" } p { (prose(&review.summary)) } }
+            } } }
+        },
+    )
 }
 
 fn shown(configuration: &Configuration) -> Markup {
@@ -214,7 +224,7 @@ fn did(hours: &[(Hour, OperationDelta)]) -> Markup {
         };
         hours.iter().filter_map(point).collect()
     };
-    let charts: [(&str, Vec<Point>, fn(f64) -> String); 4] = [
+    let charts: [Series; 4] = [
         ("Tasks an hour", points(|sums| Some(sums.n as f64)), format::number),
         ("Success", points(Rates::success), format::percent),
         ("Duration, geometric mean", points(Rates::duration_ms), format::millis),

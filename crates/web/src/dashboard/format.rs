@@ -5,6 +5,9 @@ use uplift_model::Time;
 
 /// Microseconds of a second.
 const SECOND_US: i64 = 1_000_000;
+/// How numbers of one kind are written.
+pub(crate) type Written = fn(f64) -> String;
+
 /// What stands where nothing is known.
 pub(crate) const NONE: &str = "–";
 
@@ -30,8 +33,8 @@ pub(crate) fn percent(share: f64) -> String {
     let value = 100.0 * share;
     match value.abs() {
         _ if !value.is_finite() => NONE.to_owned(),
-        large if large >= 9.995 && (value - value.round()).abs() < 0.05 => format!("{value:.0} %"),
-        _ => format!("{value:.1} %"),
+        large if large >= 9.995 && (value - value.round()).abs() < 0.05 => format!("{value:.0}\u{a0}%"),
+        _ => format!("{value:.1}\u{a0}%"),
     }
 }
 
@@ -50,7 +53,7 @@ pub(crate) fn change(share: f64) -> String {
     } else {
         "+"
     };
-    format!("{sign}{text} %")
+    format!("{sign}{text}\u{a0}%")
 }
 
 /// A number in three digits or so.
@@ -78,11 +81,11 @@ pub(crate) fn number(value: f64) -> String {
 pub(crate) fn millis(ms: f64) -> String {
     match ms {
         _ if !ms.is_finite() => NONE.to_owned(),
-        ms if ms < 1_000.0 => format!("{} ms", number(ms)),
-        ms if ms < 10_000.0 => format!("{:.2} s", ms / 1e3),
-        ms if ms < 60_000.0 => format!("{:.1} s", ms / 1e3),
-        ms if ms < 3_600_000.0 => format!("{:.1} min", ms / 60e3),
-        ms => format!("{:.1} h", ms / 3.6e6),
+        ms if ms < 1_000.0 => format!("{}\u{a0}ms", number(ms)),
+        ms if ms < 10_000.0 => format!("{:.2}\u{a0}s", ms / 1e3),
+        ms if ms < 60_000.0 => format!("{:.1}\u{a0}s", ms / 1e3),
+        ms if ms < 3_600_000.0 => format!("{:.1}\u{a0}min", ms / 60e3),
+        ms => format!("{:.1}\u{a0}h", ms / 3.6e6),
     }
 }
 
@@ -207,10 +210,12 @@ mod tests {
         {
             assert_eq!(count(value), text);
         }
-        for (value, text) in [(0.0, "0.0 %"), (0.1234, "12.3 %"), (1.0, "100 %"), (f64::NAN, NONE)] {
+        for (value, text) in [(0.0, "0.0\u{a0}%"), (0.1234, "12.3\u{a0}%"), (1.0, "100\u{a0}%"), (f64::NAN, NONE)] {
             assert_eq!(percent(value), text);
         }
-        for (value, text) in [(0.0, "±0.0 %"), (-0.0001, "±0.0 %"), (0.0163, "+1.6 %"), (-0.5, "−50 %")] {
+        for (value, text) in
+            [(0.0, "±0.0\u{a0}%"), (-0.0001, "±0.0\u{a0}%"), (0.0163, "+1.6\u{a0}%"), (-0.5, "−50\u{a0}%")]
+        {
             assert_eq!(change(value), text);
         }
         for (value, text) in
@@ -218,7 +223,7 @@ mod tests {
         {
             assert_eq!(number(value), text);
         }
-        assert_eq!((millis(12.5).as_str(), millis(61_000.0).as_str()), ("12.5 ms", "1.0 min"));
+        assert_eq!((millis(12.5).as_str(), millis(61_000.0).as_str()), ("12.5\u{a0}ms", "1.0\u{a0}min"));
         assert_eq!((dollars(0.0139).as_str(), dollars(0.0).as_str()), ("$0.014", "$0"));
     }
 

@@ -168,8 +168,6 @@ pub(super) struct Query {
     status: Option<String>,
     agent: Option<String>,
     cursor: Option<String>,
-    #[serde(rename = "done")]
-    _done: Option<String>,
 }
 
 /// The list, the latest first.

@@ -77,6 +77,8 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/improvements/{id}/cancel", post(acts::cancel))
         .route("/improvements/{id}/rollback", post(acts::roll_back))
         .route("/entities/{entity_type}/{entity}/settings", post(acts::set_entity))
+        .route("/alerts/{id}/acknowledge", post(acts::acknowledge))
+        .route("/alerts/{id}/resolve", post(acts::resolve))
         .route("/settings", post(acts::set))
         .route("/settings/pause", post(acts::pause))
         .route("/settings/resume", post(acts::resume))

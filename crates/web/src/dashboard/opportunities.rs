@@ -32,28 +32,26 @@ pub(super) struct Query {
     impact: Option<String>,
     agent: Option<String>,
     cursor: Option<String>,
-    #[serde(rename = "done")]
-    _done: Option<String>,
 }
 
 impl Query {
     /// Forms send what was left empty, too.
-    fn chosen(field: &Option<String>) -> Option<&str> {
-        field.as_deref().filter(|text| !text.is_empty())
+    fn chosen(field: Option<&String>) -> Option<&str> {
+        field.map(String::as_str).filter(|text| !text.is_empty())
     }
 
     async fn filter(&self, state: &AppState) -> Result<OpportunityFilter, WebError> {
-        let agent = Self::chosen(&self.agent).map(str::to_owned);
-        let status = match Self::chosen(&self.status) {
+        let agent = Self::chosen(self.agent.as_ref()).map(str::to_owned);
+        let status = match Self::chosen(self.status.as_ref()) {
             Some(OPEN) => vec![OpportunityStatus::Pending, OpportunityStatus::InProgress],
             named => parse("status", named)?.into_iter().collect(),
         };
         Ok(OpportunityFilter {
             entity: named_entity(state, EntityQuery { agent, ..EntityQuery::default() }).await?,
             status,
-            kind: parse("kind", Self::chosen(&self.kind))?,
-            source: parse("source", Self::chosen(&self.source))?,
-            impact: parse("impact", Self::chosen(&self.impact))?,
+            kind: parse("kind", Self::chosen(self.kind.as_ref()))?,
+            source: parse("source", Self::chosen(self.source.as_ref()))?,
+            impact: parse("impact", Self::chosen(self.impact.as_ref()))?,
             environment: None,
         })
     }
@@ -73,11 +71,11 @@ pub(super) async fn list(
     let body = html! {
         h1 { "Opportunities" }
         form.filter method="get" action="/opportunities" role="search" {
-            (choice("Status", "status", Query::chosen(&query.status), "any", statuses))
-            (choice("Kind", "kind", Query::chosen(&query.kind), "any", OpportunityKind::ALL.iter().map(|kind| kind.as_str())))
-            (choice("Impact", "impact", Query::chosen(&query.impact), "any", ImpactLevel::ALL.iter().map(|level| level.as_str())))
-            (choice("Source", "source", Query::chosen(&query.source), "any", OpportunitySource::ALL.iter().map(|source| source.as_str())))
-            label { span { "Agent" } input name="agent" value=[Query::chosen(&query.agent)] placeholder="any"; }
+            (choice("Status", "status", Query::chosen(query.status.as_ref()), "any", statuses))
+            (choice("Kind", "kind", Query::chosen(query.kind.as_ref()), "any", OpportunityKind::ALL.iter().map(|kind| kind.as_str())))
+            (choice("Impact", "impact", Query::chosen(query.impact.as_ref()), "any", ImpactLevel::ALL.iter().map(|level| level.as_str())))
+            (choice("Source", "source", Query::chosen(query.source.as_ref()), "any", OpportunitySource::ALL.iter().map(|source| source.as_str())))
+            label { span { "Agent" } input name="agent" value=[Query::chosen(query.agent.as_ref())] placeholder="any"; }
             button.quiet { "Show" }
         }
         (section("list", "The open ones first, by impact", &html! {

@@ -11,7 +11,7 @@ use uplift_model::trial::TrialKind;
 use uplift_store::PageRequest;
 use uplift_store::rows::{HistoryRow, ImprovementFilter, OpportunityFilter, TrialFilter};
 
-use super::chart::{self, Bar, Line, Point, bars, line};
+use super::chart::{self, Bar, Line, Point, Series, bars, line};
 use super::failed::{OnPage, PageError};
 use super::improvements::{Row, Waiting, rows, trials_table, waiting_table};
 use super::layout::{self, Place};
@@ -262,7 +262,7 @@ fn trends_part(trends: &Trends) -> Markup {
             parts: vec![((sums.n - sums.errors) as f64, "plain"), (sums.errors as f64, "bad")],
         })
         .collect();
-    let charts: [(&str, Vec<Point>, fn(f64) -> String); 4] = [
+    let charts: [Series; 4] = [
         ("Success", points(Rates::success), format::percent),
         ("Duration, geometric mean", points(Rates::duration_ms), format::millis),
         ("Tokens a task", points(Rates::tokens), format::number),

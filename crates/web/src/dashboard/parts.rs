@@ -137,6 +137,12 @@ pub(crate) fn prose(text: &str) -> Markup {
     }
 }
 
+/// The first sentence of what was said, without its full stop.
+pub(crate) fn first_sentence(text: &str) -> &str {
+    let first = text.split_once(". ").map_or(text, |(first, _)| first);
+    first.strip_suffix('.').unwrap_or(first)
+}
+
 /// A table that may be wider than the screen.
 pub(crate) fn wide(label: &str, table: &Markup) -> Markup {
     html! { div.wide role="region" aria-label=(label) tabindex="0" { (table) } }

@@ -41,12 +41,7 @@ pub(super) async fn page(
     events.sort_by_key(|event| (!ends(event, &task), start(event), event.ts.micros()));
     let spans: Vec<Span> = events.iter().map(|event| span(event, &task)).collect();
     let on_path = critical(&spans, |place| ends(&events[place], &task));
-    let waited: f64 = spans
-        .iter()
-        .zip(&on_path)
-        .filter(|(_, on)| **on)
-        .map(|(span, _)| (span.end_us - span.start_us) as f64 / 1e3)
-        .sum();
+    let waited: f64 = spans.iter().zip(&on_path).filter(|(_, on)| **on).map(|(span, _)| span.took_ms()).sum();
     let body = html! {
         (head(&task))
         (section("waterfall", "Waterfall", &html! {
@@ -102,12 +97,12 @@ fn span(event: &EventRecord, task: &Task) -> Span {
 }
 
 fn aside(event: &EventRecord, failed: bool) -> Markup {
-    let tokens = event.tokens_in.unwrap_or_default() + event.tokens_out.unwrap_or_default();
+    let tokens = event.tokens_in.unwrap_or_default().saturating_add(event.tokens_out.unwrap_or_default());
     html! { span.muted {
         @if failed { span.bad { (event.error_type.as_deref().map_or_else(|| "failed".to_owned(), |kind| format::cut(kind, 60))) } " " }
         @if tokens > 0 { (format::count(tokens)) " tokens " }
         @if let Some(cost) = event.cost_usd.filter(|cost| *cost > 0.0) { (format::dollars(cost)) " " }
-        @for exposure in event.exposures.iter().take(3) { span.kind { "trial " (exposure.trial) " " (format!("{:?}", exposure.arm).to_lowercase()) } " " }
+        @for exposure in event.exposures.iter().take(3) { span.kind { "trial " (exposure.trial) " " (exposure.arm) } " " }
     } }
 }
 

@@ -96,7 +96,7 @@ pub(super) fn table(visit: &Visit, tasks: &[Task], whose: bool) -> Markup {
                 td.num { (format::count(task.llm_calls)) }
                 td.num { (format::count(task.tool_calls)) }
                 td.num { @if task.errors > 0 { span.bad { (format::count(task.errors)) } } @else { "0" } }
-                td.num { (format::count(task.tokens_in + task.tokens_out)) }
+                td.num { (format::count(task.tokens_in.saturating_add(task.tokens_out))) }
                 td.num { (format::dollars(task.cost_usd)) }
                 td { @if let Some(started) = task.started_at { (when(started, visit.now)) } }
             } } }

@@ -1,5 +1,7 @@
 //! What an agent is given to read: the contexts of its configuration as resources, its processes as prompts.
 
+use std::fmt::Write as _;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rmcp::model::{GetPromptResult, Prompt, PromptMessage, ReadResourceResult, Resource, ResourceContents, Role};
 use serde_json::Value;
@@ -91,7 +93,8 @@ pub(super) async fn prompt(state: &AppState, client: &Client, name: &str) -> Res
     if !steps.is_empty() {
         text.push_str("Call these tools in this order:\n");
         for (place, step) in steps.iter().filter_map(Value::as_str).take(MOST_STEPS).enumerate() {
-            text.push_str(&format!("{}. {step}\n", place + 1));
+            // Writing to a text cannot fail.
+            let _ = writeln!(text, "{}. {step}", place + 1);
         }
     }
     if text.is_empty() {

@@ -41,8 +41,21 @@ const TYPES: [&str; 6] = [
     "error_prevention",
 ];
 
+/// What a tool is for, its arguments, and which of them it needs.
+type Written = (&'static str, Value, &'static [&'static str]);
+
 fn tool(name: &'static str, seat: Seat, is_known: bool) -> Tool {
-    let (description, properties, required): (&str, Value, &[&str]) = match name {
+    let asks = [REQUEST, STATUS, CONFIGURATION, OUTCOME].contains(&name);
+    let (description, mut properties, required) = if asks { for_agents(name) } else { for_improvers(name, seat) };
+    if name == REQUEST && matches!(seat, Seat::Optimizer | Seat::Planning | Seat::Recovery) {
+        properties["about"] = json!({"type": "string", "description": "Another agent, for which you ask"});
+    }
+    Tool::new(name, description, schema(properties, required, asks && !is_known))
+}
+
+/// What every agent can do.
+fn for_agents(name: &str) -> Written {
+    match name {
         REQUEST => (
             "Ask for an improvement of yourself when something keeps you from working well. It is checked against \
              records, tried beside an unchanged control, and answered with a verdict.",
@@ -67,7 +80,7 @@ fn tool(name: &'static str, seat: Seat, is_known: bool) -> Tool {
             json!({"unit": {"type": "string", "description": "Id of the task or session, to take part in trials"}}),
             &[],
         ),
-        OUTCOME => (
+        _ => (
             "Say how a task of yours went, in your own judgement.",
             json!({
                 "task_id": {"type": "string"},
@@ -76,6 +89,12 @@ fn tool(name: &'static str, seat: Seat, is_known: bool) -> Tool {
             }),
             &["task_id", "success"],
         ),
+    }
+}
+
+/// What agents do that improve others.
+fn for_improvers(name: &str, seat: Seat) -> Written {
+    match name {
         LIST => (
             match seat {
                 Seat::Recovery => "Open opportunities whose last change did harm and was taken back.",
@@ -112,9 +131,7 @@ fn tool(name: &'static str, seat: Seat, is_known: bool) -> Tool {
             json!({"opportunity_ids": {"type": "array", "items": {"type": "integer"}, "maxItems": 100}}),
             &["opportunity_ids"],
         ),
-    };
-    let asks = name != LIST && name != EVIDENCE && name != ORDER && name != PROPOSE;
-    Tool::new(name, description, schema(properties, required, asks && !is_known))
+    }
 }
 
 fn schema(mut properties: Value, required: &[&str], asks_who: bool) -> Arc<JsonObject> {

@@ -119,7 +119,9 @@ pub(crate) async fn many(
     match evaluated {
         Ok((bytes, reasons)) => {
             let each = began.elapsed() / reasons.len().max(1) as u32;
-            reasons.into_iter().for_each(|reason| telemetry::resolved(reason, each));
+            for reason in reasons {
+                telemetry::resolved(reason, each);
+            }
             known_or(&headers, bytes)
         }
         Err(failure) => failure.respond(None),

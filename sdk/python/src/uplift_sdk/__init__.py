@@ -1,7 +1,7 @@
 """Client of Uplift, which makes fleets of LLM agents better while they run.
 
-Nothing here ever stops an agent: while the server is away, `resolve` gives what was known last and then the code's own
-defaults, and events wait.
+Nothing here ever stops an agent: while the server is away, `resolve` gives what was known last and then the code's
+own defaults, and events wait.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ async def request_improvement(
     agent: str | None = None,
     edits: Sequence[Mapping[str, Any]] | None = None,
 ) -> ImprovementRequest:
-    """Asks for an improvement of the agent that this program is (`UPLIFT_AGENT`, or `configure(agent=...)`), as a tool for
-    it to call. See `AsyncClient.request_improvement`."""
+    """Asks for an improvement of the agent that this program is (`UPLIFT_AGENT`, or `configure(agent=...)`), as a
+    tool for it to call. See `AsyncClient.request_improvement`."""
     async with AsyncClient() as client:
         return await client.request_improvement(
             improvement_type, description, rationale, evidence, priority=priority, agent=agent, edits=edits

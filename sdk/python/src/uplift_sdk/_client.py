@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from . import _replay as replay
 from . import _wire as wire
 from ._config import Settings, settings
 from ._errors import UpliftError, UpliftUnavailable
@@ -92,7 +93,7 @@ class Client(_Base):
             base_url=self.settings.url,
             headers=wire.headers(self.settings),
             timeout=self.settings.timeout_s,
-            transport=transport,
+            transport=transport or replay.transport(),
         )
 
     def __enter__(self) -> Self:
@@ -126,9 +127,9 @@ class Client(_Base):
         defaults: Mapping[str, Any] | None = None,
         environment: str | None = None,
     ) -> Resolution:
-        """What an entity is to run for this unit (the id of the task, or of the session). With `defaults`, the code's own
-        configuration, this never raises: while the server is away, it is what it said last, and after a minute the
-        defaults. Within a task the unit is the task's, and the task's events say which arm it got."""
+        """What an entity is to run for this unit (the id of the task, or of the session). With `defaults`, the code's
+        own configuration, this never raises: while the server is away, it is what it said last, and after a minute
+        the defaults. Within a task the unit is the task's, and the task's events say which arm it got."""
         asked = self._asked(entity, entity_type, unit, defaults, environment)
         if self._cache.is_away():
             return self._resolved(asked, self._cache.without_server(asked, UpliftUnavailable("it was away just now")))
@@ -143,8 +144,8 @@ class Client(_Base):
         return self._resolved(asked, found)
 
     def task(self, agent: str | None = None, **more: Any) -> Task:
-        """A task, for `with`: its start, its end and what is recorded in between are reported. `task_id`, `session_id`,
-        `environment`, `unit` (the task's id), `defaults` (resolves at the start), `attributes`."""
+        """A task, for `with`: its start, its end and what is recorded in between are reported. `task_id`,
+        `session_id`, `environment`, `unit` (the task's id), `defaults` (resolves at the start), `attributes`."""
         if more.get("environment") is None:
             more["environment"] = self.settings.environment
         return Task(self, self._agent(agent), **more)
@@ -185,7 +186,14 @@ class Client(_Base):
         id: str | None = None,
     ) -> FeedbackReceipt:
         """Scores a task (or a trace), now or long after its end: yes or no, a number, a comment."""
-        given = {"name": name, "comment": comment, "source": source, "agent": agent, "environment": environment, "id": id}
+        given = {
+            "name": name,
+            "comment": comment,
+            "source": source,
+            "agent": agent,
+            "environment": environment,
+            "id": id,
+        }
         return wire.feedback_receipt(self._send(wire.feedback_call(self.settings, task_id, score, **given)))
 
     def request_improvement(
@@ -200,11 +208,15 @@ class Client(_Base):
         edits: Sequence[Mapping[str, Any]] | None = None,
     ) -> ImprovementRequest:
         """Asks for an improvement of the agent, with a change of its own where it has one (`edits`, such as
-        `{"edit": "append_guideline", "text": "..."}`). What the records bear out becomes an experiment; ask for its verdict
-        with `improvement_request`."""
+        `{"edit": "append_guideline", "text": "..."}`). What the records bear out becomes an experiment; ask for its
+        verdict with `improvement_request`."""
         asked = {
-            "improvement_type": improvement_type, "description": description, "rationale": rationale,
-            "evidence": dict(evidence or {}), "priority": priority, "edits": edits and [dict(edit) for edit in edits],
+            "improvement_type": improvement_type,
+            "description": description,
+            "rationale": rationale,
+            "evidence": dict(evidence or {}),
+            "priority": priority,
+            "edits": edits and [dict(edit) for edit in edits],
         }
         return wire.request_answer(self._send(wire.request_call(self.settings, self._known_agent(agent), **asked)))
 
@@ -223,7 +235,7 @@ class AsyncClient(_Base):
             base_url=self.settings.url,
             headers=wire.headers(self.settings),
             timeout=self.settings.timeout_s,
-            transport=transport,
+            transport=transport or replay.transport(),
         )
 
     async def __aenter__(self) -> Self:
@@ -315,7 +327,14 @@ class AsyncClient(_Base):
         id: str | None = None,
     ) -> FeedbackReceipt:
         """As `Client.feedback`."""
-        given = {"name": name, "comment": comment, "source": source, "agent": agent, "environment": environment, "id": id}
+        given = {
+            "name": name,
+            "comment": comment,
+            "source": source,
+            "agent": agent,
+            "environment": environment,
+            "id": id,
+        }
         return wire.feedback_receipt(await self._send(wire.feedback_call(self.settings, task_id, score, **given)))
 
     async def request_improvement(
@@ -331,10 +350,16 @@ class AsyncClient(_Base):
     ) -> ImprovementRequest:
         """As `Client.request_improvement`."""
         asked = {
-            "improvement_type": improvement_type, "description": description, "rationale": rationale,
-            "evidence": dict(evidence or {}), "priority": priority, "edits": edits and [dict(edit) for edit in edits],
+            "improvement_type": improvement_type,
+            "description": description,
+            "rationale": rationale,
+            "evidence": dict(evidence or {}),
+            "priority": priority,
+            "edits": edits and [dict(edit) for edit in edits],
         }
-        return wire.request_answer(await self._send(wire.request_call(self.settings, self._known_agent(agent), **asked)))
+        return wire.request_answer(
+            await self._send(wire.request_call(self.settings, self._known_agent(agent), **asked))
+        )
 
     async def improvement_request(self, request_id: int) -> ImprovementRequest:
         """As `Client.improvement_request`."""

@@ -26,8 +26,8 @@ class Settings:
     timeout_s: float = 2.0
     """How long one answer may take, seconds, above 0 (`UPLIFT_TIMEOUT_S`)."""
     keep_last_s: float = 60.0
-    """How long the last known configuration is used while the server is away, seconds, at least 0. After that it is the
-    code's own: a rollback must not be outlived."""
+    """How long the last known configuration is used while the server is away, seconds, at least 0. After that it is
+    the code's own: a rollback must not be outlived."""
     ask_again_s: float = 1.0
     """How long nobody asks a server that was away just now, seconds, at least 0."""
     max_kept: int = 1_000

@@ -83,8 +83,8 @@ class TaskBase:
             self._exposures.append(resolution.exposure)
 
     def event(self, event_type: str, **fields: Any) -> None:
-        """Records an event of this task: fields as in the guide, such as `tool`, `outcome`, `duration_ms`, `tokens_in`,
-        `cost_usd`, `error_type`, `content`, `attributes`."""
+        """Records an event of this task: fields as in the guide, such as `tool`, `outcome`, `duration_ms`,
+        `tokens_in`, `cost_usd`, `error_type`, `content`, `attributes`."""
         event: JsonObject = {
             "id": uuid.uuid4().hex,
             "ts": now(),
@@ -112,7 +112,9 @@ class TaskBase:
 
     def context(self, context: str, **fields: Any) -> None:
         """Records that a document was read."""
-        self.event("CONTEXT_READ", attributes={"context": context, **(fields.pop("attributes", None) or {})}, **fields)
+        self.event(
+            "CONTEXT_READ", attributes={"context": context, **(fields.pop("attributes", None) or {})}, **fields
+        )
 
     def error(self, error: BaseException | str, **fields: Any) -> None:
         """Records an error that did not end the task."""
@@ -185,10 +187,18 @@ class Task(TaskBase):
         self._end(error)
         self._client.record(self._drain())
 
-    def score(self, name: str, score: float | bool, *, comment: str | None = None, source: Source | None = None) -> FeedbackReceipt:
+    def score(
+        self, name: str, score: float | bool, *, comment: str | None = None, source: Source | None = None
+    ) -> FeedbackReceipt:
         """Scores this task."""
         return self._client.feedback(
-            self.task_id, score, name=name, comment=comment, source=source, agent=self.agent, environment=self.environment
+            self.task_id,
+            score,
+            name=name,
+            comment=comment,
+            source=source,
+            agent=self.agent,
+            environment=self.environment,
         )
 
 
@@ -219,8 +229,16 @@ class AsyncTask(TaskBase):
         self._end(error)
         await self._client.record(self._drain())
 
-    async def score(self, name: str, score: float | bool, *, comment: str | None = None, source: Source | None = None) -> FeedbackReceipt:
+    async def score(
+        self, name: str, score: float | bool, *, comment: str | None = None, source: Source | None = None
+    ) -> FeedbackReceipt:
         """Scores this task."""
         return await self._client.feedback(
-            self.task_id, score, name=name, comment=comment, source=source, agent=self.agent, environment=self.environment
+            self.task_id,
+            score,
+            name=name,
+            comment=comment,
+            source=source,
+            agent=self.agent,
+            environment=self.environment,
         )

@@ -158,7 +158,8 @@ class ImprovementRequest:
     message: str = ""
     """What happens next; only in the answer to the request."""
     evidence: tuple[JsonObject, ...] = ()
-    """What was found of what the agent said: `claim`, `subject`, `found` (`confirmed`, `wrong`, `unchecked`), `detail`."""
+    """What was found of what the agent said: `claim`, `subject`, `found` (`confirmed`, `wrong`, `unchecked`) and
+    `detail`."""
     verdict: JsonObject | None = None
     """The decision with its numbers, once there is one."""
     raw: JsonObject = field(default_factory=dict, repr=False)

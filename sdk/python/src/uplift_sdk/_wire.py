@@ -119,6 +119,7 @@ class Cache:
         self._units: OrderedDict[tuple[tuple[str, str, str | None], str | None], Kept] = OrderedDict()
         self._in_place: OrderedDict[tuple[str, str, str | None], Kept] = OrderedDict()
         self._away_until = 0.0
+        self._warned: OrderedDict[tuple[str, str, str | None], str] = OrderedDict()
 
     def is_away(self) -> bool:
         """Whether the server was away just now."""
@@ -162,7 +163,8 @@ class Cache:
             kept = Kept(replace(found, notice=None, not_applied=()), monotonic())
             self._units[(asked.key, asked.unit)] = kept
             self._units.move_to_end((asked.key, asked.unit))
-            if is_in_place(found, asked.unit):
+            self._warned.pop(asked.key, None)
+            if is_in_place(found):
                 self._in_place[asked.key] = replace_exposure(kept)
                 self._in_place.move_to_end(asked.key)
             self._trim(tags)
@@ -190,7 +192,7 @@ class Cache:
                         return replace(kept.resolution, source="last_known", error=error)
         if asked.defaults is None:
             raise error
-        logger.warning("%s %s runs its own defaults: %s", asked.entity_type, asked.entity, error)
+        self._warn(asked, error)
         return Resolution(
             entity_type=asked.entity_type,
             entity=asked.entity,
@@ -201,17 +203,28 @@ class Cache:
             error=error,
         )
 
+    def _warn(self, asked: Asked, error: Exception) -> None:
+        """Says so in the log: once, until the reason is another one."""
+        with self._lock:
+            known = self._warned.get(asked.key) == str(error)
+            self._warned[asked.key] = str(error)
+            while len(self._warned) > self._settings.max_kept:
+                self._warned.popitem(last=False)
+        if not known:
+            logger.warning("%s %s runs its own defaults: %s", asked.entity_type, asked.entity, error)
+
 
 def replace_exposure(kept: Kept) -> Kept:
     """The same for somebody who was not assigned."""
     return Kept(replace(kept.resolution, exposure=None), kept.at)
 
 
-def is_in_place(found: Resolution, unit: str | None) -> bool:
+def is_in_place(found: Resolution) -> bool:
     """Whether this is what everybody gets who is in no arm."""
     arm = found.exposure.arm if found.exposure else None
     # A hold-back leaves its control on the old revision; what is in place is the change that was kept.
-    return arm is None or arm == {"trial": "control", "hold_back": "candidate", "before_after": "candidate"}.get(found.reason)
+    in_place = {"trial": "control", "hold_back": "candidate", "before_after": "candidate"}
+    return arm is None or arm == in_place.get(found.reason)
 
 
 def resolution(body: Any) -> Resolution:
@@ -277,14 +290,13 @@ def events_call(events: Sequence[JsonObject]) -> Call:
 
 def events_report(answer: Answer) -> JsonObject:
     """What became of events. Single ones that were refused are logged: they would be refused again."""
-    if answer.status == 422:
-        report = answer.json()
-    else:
-        report = checked(answer).json()
+    report = (answer if answer.status == 422 else checked(answer)).json()
     if not isinstance(report, dict):
         raise UpliftUnavailable("the answer is not that of a server that takes events")
     for rejected in report.get("rejected") or ():
-        logger.warning("event %s was not taken: %s (%s)", rejected.get("id"), rejected.get("detail"), rejected.get("code"))
+        logger.warning(
+            "event %s was not taken: %s (%s)", rejected.get("id"), rejected.get("detail"), rejected.get("code")
+        )
     return report
 
 

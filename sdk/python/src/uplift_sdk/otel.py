@@ -20,9 +20,15 @@ def unit(span: trace.Span | None = None) -> str | None:
     return trace.format_trace_id(context.trace_id) if context.is_valid else None
 
 
+def task_id(span: trace.Span | None = None) -> str | None:
+    """The id of the task that an agent's span stands for, by default of the current span; none outside of spans."""
+    context = (span or trace.get_current_span()).get_span_context()
+    return trace.format_span_id(context.span_id) if context.is_valid else None
+
+
 def stamp(*resolved: Resolution | Exposure, span: trace.Span | None = None) -> None:
-    """Writes the arms that were resolved on a span, by default the current one: once a trace, best on the agent's span.
-    Without any, those of the task that this code runs in."""
+    """Writes the arms that were resolved on a span, by default the current one: once a trace, best on the agent's
+    span. Without any, those of the task that this code runs in."""
     exposures: list[Exposure] = []
     task = current_task()
     for item in resolved or (task.exposures if task else ()):

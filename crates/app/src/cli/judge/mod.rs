@@ -3,6 +3,7 @@
 //! Exit code 0 keep, 10 rollback, 11 inconclusive, 12 invalid, 2 bad usage.
 
 mod args;
+mod criteria;
 mod fold;
 mod output;
 mod select;
@@ -12,6 +13,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 pub(crate) use args::Args;
+pub(super) use criteria::Criteria;
+pub(super) use output::{json, text};
 use uplift_cycle::{decide, judge};
 use uplift_model::verdict::{Decision, Verdict};
 
@@ -24,9 +27,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match judged(&args) {
         Ok((verdict, watched)) => {
             let text = if args.json {
-                serde_json::to_string_pretty(&output::json(&verdict, watched.as_ref()))?
+                serde_json::to_string_pretty(&json(&verdict, watched.as_ref()))?
             } else {
-                output::text(&verdict, watched.as_ref())
+                text(&verdict, watched.as_ref())
             };
             writeln!(std::io::stdout(), "{text}")?;
             Ok(exit_code(&verdict))
@@ -38,7 +41,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn judged(args: &Args) -> anyhow::Result<(Verdict, Option<watch::Watched>)> {
+/// The verdict, and where the live trial would have stopped if that was asked for.
+///
+/// # Errors
+///
+/// Unreadable input and bad usage.
+pub(super) fn judged(args: &Args) -> anyhow::Result<(Verdict, Option<watch::Watched>)> {
     let chosen = select::arms(args)?;
     let question = args.question(&chosen)?;
     let findings = judge::findings(&chosen.control, &chosen.candidate, &question);
@@ -47,7 +55,8 @@ fn judged(args: &Args) -> anyhow::Result<(Verdict, Option<watch::Watched>)> {
     Ok((verdict, watched))
 }
 
-fn exit_code(verdict: &Verdict) -> ExitCode {
+/// The exit code that says the verdict.
+pub(super) fn exit_code(verdict: &Verdict) -> ExitCode {
     ExitCode::from(match verdict.decision {
         Decision::Keep => 0,
         Decision::Rollback => 10,

@@ -349,7 +349,7 @@ fn finding(
     checked: &[CheckedItem],
 ) -> Finding {
     let mut evidence = input.open.map(|open| open.finding.evidence.clone()).unwrap_or_default();
-    evidence.rule = uplift_model::request::TOOL.to_owned();
+    uplift_model::request::TOOL.clone_into(&mut evidence.rule);
     evidence.count = i64::try_from(input.asked_before).unwrap_or(i64::MAX - 1) + 1;
     evidence.labels.insert("improvement_type".to_owned(), input.improvement_type.to_string());
     evidence.labels.entry(ASKED_BY.to_owned()).or_insert_with(|| text::name(input.asker).to_owned());

@@ -181,7 +181,7 @@ impl Dictionary {
         let hash = trace_hash(environment, task);
         connection
             .prepare_cached("INSERT INTO task_links (task_hash, trace_no, task) VALUES (?1, ?2, ?3)")?
-            .defer((&hash[..], trace_no, task))?;
+            .append((&hash[..], trace_no, task))?;
         self.links.get_or_insert_with(|| Cache::of(50_000)).put(hash, Some((trace_no, task.to_owned())));
         Ok(true)
     }

@@ -119,26 +119,34 @@ fn tasks(connection: &Connection, filter: &TaskFilter, page: &PageRequest) -> Re
     Ok(Paged { items: paged.items.into_iter().map(|keyed| keyed.task).collect(), next: paged.next })
 }
 
+/// The task of this name in a trace. The name of the trace stands for its first task where that has a name of its own.
+fn one(connection: &Connection, trace_no: i64, name: &str) -> Result<Option<Keyed>, Fault> {
+    let sql = format!("{} AND k.trace_no = ?1 AND k.task = ?2", head());
+    let exact = list::first(connection, "a task", &sql, (trace_no, name), decode)?;
+    if exact.is_some() || !name.is_empty() {
+        return Ok(exact);
+    }
+    let parentless = "CASE WHEN k.parent_task_id IS NULL THEN 0 ELSE 1 END";
+    let sql = format!("{} AND k.trace_no = ?1 ORDER BY {parentless}, k.first_us, k.task LIMIT 1", head());
+    list::first(connection, "a task", &sql, [trace_no], decode)
+}
+
 /// Those of these tasks that are on record in an environment.
 pub(super) fn named(connection: &Connection, environment: &str, task_ids: &[String]) -> Result<Vec<Task>, Fault> {
-    let sql = format!("{} AND k.trace_no = ?1 AND k.task = ?2", head());
     let mut found = Vec::new();
     for id in task_ids {
         let own = place::trace(connection, environment, id)?.map(|trace_no| (trace_no, String::new()));
-        for at in own.into_iter().chain(place::home(connection, environment, id)?) {
-            let keyed = list::first(connection, "a task", &sql, at, decode)?;
-            found.extend(keyed.map(|keyed| keyed.task));
+        for (trace_no, name) in own.into_iter().chain(place::home(connection, environment, id)?) {
+            found.extend(one(connection, trace_no, &name)?.map(|keyed| keyed.task));
         }
     }
     Ok(found)
 }
 
 fn task(connection: &Connection, task_id: &str) -> Result<Task, Fault> {
-    let sql = format!("{} AND k.trace_no = ?1 AND k.task = ?2", head());
     let mut found = Vec::new();
     for place in place::of(connection, task_id)? {
-        let name = place.task.unwrap_or_default();
-        found.extend(list::first(connection, "a task", &sql, (place.trace_no, name), decode)?);
+        found.extend(one(connection, place.trace_no, &place.task.unwrap_or_default())?);
     }
     let environment = |keyed: &Keyed| keyed.task.environment.clone();
     let task = place::chosen("task", task_id, found, environment)?;

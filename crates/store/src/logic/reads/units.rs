@@ -187,7 +187,8 @@ impl Reader<'_> {
         Ok(UnitRecord { unit, tasks, exposures, scores })
     }
 
-    /// The tasks of a trace, each with its name within it.
+    /// The tasks of a trace, each with its name within it. One that nobody owns is none: all that is known of it is what
+    /// others say, such as a score that names the trace instead of its task.
     fn tasks(&self, trace_no: i64) -> Result<Vec<(String, UnitTask)>, Fault> {
         let sql = format!(
             "SELECT k.task, t.trace_key, k.parent_task_id, k.session_id, k.entity_type, k.entity_id, k.first_us,
@@ -195,7 +196,7 @@ impl Reader<'_> {
                 coalesce(k.end_tokens_in, k.tokens_in) + coalesce(k.end_tokens_out, k.tokens_out),
                 CAST(coalesce(k.end_cost_nano, k.cost_nano) AS double precision) / 1e9
             FROM task_rows AS k CROSS JOIN traces AS t ON t.trace_no = k.trace_no
-            WHERE k.trace_no = ?1 AND k.pseudo = 0"
+            WHERE k.trace_no = ?1 AND k.pseudo = 0 AND k.entity_type IS NOT NULL"
         );
         list::all(self.connection, "a task", &sql, [trace_no], task)
     }

@@ -24,7 +24,7 @@ impl Trace<'_> {
             .collect();
         for (missing, way) in come {
             for id in self.known.release(&missing) {
-                let row = row::read(desk.connection, self.number, &id)?;
+                let row = desk.stored(self.number, &id)?;
                 let row = row.ok_or_else(|| corrupt("a span", "it waits, and is not stored"))?;
                 self.go_on(desk, row, &way)?;
             }
@@ -63,7 +63,7 @@ impl Trace<'_> {
                 self.move_to(desk, &mut row, (task, owner), inside_call)?;
             }
         }
-        row::update(desk.connection, self.number, &row)
+        desk.update(self.number, &row)
     }
 
     /// Counts a span that was counted before, and still waits, as inside a call or not. Says whether it was counted.
@@ -126,7 +126,7 @@ impl Trace<'_> {
         let waiting: Vec<(String, String)> =
             self.known.all().map(|(missing, id)| (missing.to_owned(), id.to_owned())).collect();
         for (missing, id) in waiting {
-            let Some(mut row) = row::read(desk.connection, self.number, &id)? else { continue };
+            let Some(mut row) = desk.stored(self.number, &id)? else { continue };
             if row.flags.role != SpanRole::Work {
                 continue;
             }
@@ -138,7 +138,7 @@ impl Trace<'_> {
             let task = root.as_ref().unwrap_or(&missing);
             let inside_call = row.flags.inside_call;
             self.move_to(desk, &mut row, (task, owner), inside_call)?;
-            row::update(desk.connection, self.number, &row)?;
+            desk.update(self.number, &row)?;
         }
         Ok(())
     }

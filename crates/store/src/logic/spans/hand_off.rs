@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uplift_model::event::{Clock, EntityRef, Event, EventKind, PreparedEvent, Source};
 use uplift_model::task::TaskDelta;
 
+use super::ahead::hand_off_id;
 use super::trace::Trace;
 use super::{Desk, count};
 use crate::logic::dictionary::KnownEntity;
@@ -33,7 +34,7 @@ impl Trace<'_> {
         let name = desk.dictionary.entity_name(desk.connection, to.key)?;
         let started = child.duration_ms.map_or(0, uplift_model::task::micros_of_ms);
         let event = Event {
-            id: format!("{}/handoff", child.id),
+            id: hand_off_id(&child.id),
             ts: child.ts.plus_micros(-started),
             clock: Clock::Own,
             kind: EventKind::Handoff,
@@ -61,6 +62,7 @@ impl Trace<'_> {
         let prepared = PreparedEvent { digest: event.digest(), call_hash: None, error: None, event };
         let address = Address { trace_no: self.number, entity: Some(from.key), task: Some(above), span: None };
         if let Some(taken) = &mut desk.taken
+            && !desk.ahead.knows_hand_off(self.number, &child.id)
             && !desk.dictionary.is_new_trace(self.number)
             && let Some(digest) = intake::stored_digest(desk.connection, self.number, &prepared.event.id)?
         {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::sql::{Connection, OptionalExtension};
 
-use crate::logic::fault::Fault;
+use crate::logic::fault::{Fault, corrupt};
 
 /// Ids of waiting spans, and traces, that are held at most, in each of two generations.
 const MAX_WEIGHT: usize = 100_000;
@@ -36,6 +36,41 @@ impl Known {
             known.wait(row.get(0)?, row.get(1)?);
         }
         Ok(known)
+    }
+
+    /// As they are stored, asked for at once, of a server.
+    pub(super) fn load_many(connection: &Connection, traces: &[i64]) -> Result<HashMap<i64, Self>, Fault> {
+        let mut all: HashMap<i64, Self> = traces.iter().map(|trace_no| (*trace_no, Self::default())).collect();
+        if traces.is_empty() {
+            return Ok(all);
+        }
+        let list = serde_json::to_string(traces).map_err(|error| corrupt("numbers of traces", error))?;
+        let mut statement = connection.prepare_cached(
+            "WITH asked AS (
+                SELECT CAST(l.value AS bigint) AS trace_no FROM json_array_elements_text(CAST(?1 AS json)) AS l (value))
+             SELECT t.trace_no, NULL, NULL, t.session_id FROM asked JOIN traces AS t ON t.trace_no = asked.trace_no
+             WHERE t.session_id IS NOT NULL
+             UNION ALL
+             SELECT e.trace_no, e.waits_at, e.id, NULL FROM asked JOIN event_rows AS e ON e.trace_no = asked.trace_no
+             WHERE e.waits_at IS NOT NULL
+             UNION ALL
+             SELECT p.trace_no, p.waits_at, p.id, NULL FROM asked JOIN plain_spans AS p ON p.trace_no = asked.trace_no
+             WHERE p.waits_at IS NOT NULL",
+        )?;
+        let mut rows = statement.query([list])?;
+        while let Some(row) = rows.next()? {
+            let Some(known) = all.get_mut(&row.get(0)?) else { continue };
+            match (row.get(1)?, row.get(2)?) {
+                (Some(missing), Some(id)) => known.wait(missing, id),
+                _ => known.session = row.get(3)?,
+            }
+        }
+        Ok(all)
+    }
+
+    /// The spans that wait at this one.
+    pub(super) fn waiting_at(&self, missing: &str) -> &[String] {
+        self.waiting.get(missing).map_or(&[], Vec::as_slice)
     }
 
     /// Notes that a span waits.
@@ -80,6 +115,11 @@ pub(in crate::logic) struct Lately {
 }
 
 impl Lately {
+    /// What is known of a trace.
+    pub(super) fn get(&self, trace_no: i64) -> Option<&Known> {
+        self.young.get(&trace_no).or_else(|| self.old.get(&trace_no))
+    }
+
     /// What is known of a trace, taken out.
     pub(super) fn take(&mut self, trace_no: i64) -> Option<Known> {
         if let Some(known) = self.young.remove(&trace_no) {

@@ -8,12 +8,14 @@
 //!
 //! - `tree`: the way up.
 //! - `row`: spans as they are stored.
+//! - `ahead`: stored spans that a batch will ask for, looked up at once.
 //! - `lately`: what is known of traces that some came in for lately.
 //! - `count`: what a span adds to a task.
 //! - `trace`: the spans of one trace as they come in.
 //! - `going_on`: stored spans for which what was missing has come, or whose trace has become quiet.
 //! - `hand_off`: agents under agents.
 
+mod ahead;
 mod count;
 mod going_on;
 mod hand_off;
@@ -30,8 +32,9 @@ use uplift_model::entity::{EntityKey, EntityName, EntityType};
 use uplift_model::event::{EntityRef, Event, PreparedEvent};
 use uplift_model::span::{SpanLink, SpanRole};
 
+use self::ahead::Ahead;
 use self::trace::Trace;
-use super::ahead::{self, Taken};
+use super::ahead::{Taken, identities};
 use super::dictionary::{Dictionary, KnownEntity};
 use super::fault::Fault;
 use super::sums::Sums;
@@ -66,8 +69,19 @@ pub(super) struct Late {
     /// Tasks that something was taken back from.
     rebuild: BTreeSet<(i64, String)>,
     /// Traces that were found to belong to a session.
-    sessions: Vec<(i64, String)>,
+    sessions: Vec<Joined>,
+    /// Traces some spans of which wait, and those none of which do any longer.
+    unsettled: Vec<i64>,
+    settled: Vec<i64>,
     entities: Entities,
+}
+
+/// A trace that belongs to a session.
+struct Joined {
+    trace_no: i64,
+    session: String,
+    /// None of its spans was stored before, so that all of its tasks know.
+    is_new: bool,
 }
 
 /// Entities by key, read once a batch.
@@ -99,6 +113,7 @@ struct Desk<'a> {
     insert: Statement<'a>,
     /// Identities that were looked up ahead.
     taken: Option<Taken>,
+    ahead: Ahead,
 }
 
 impl Desk<'_> {
@@ -119,6 +134,9 @@ impl Desk<'_> {
     }
 
     fn entity(&mut self, key: EntityKey) -> Result<Option<Arc<KnownEntity>>, Fault> {
+        if let Some(known) = self.dictionary.entity_known_by(key) {
+            return Ok(Some(known));
+        }
         self.late.entities.get(self.connection, key)
     }
 }
@@ -139,19 +157,22 @@ pub(super) fn take(
         late: Late::default(),
         insert: event_row::insert(connection)?,
         taken: None,
+        ahead: Ahead::default(),
     };
     let (mut arrived, new) = place(&mut desk, receipt)?;
     arrived.sort_by(|a, b| {
         (a.trace_no, &a.prepared.event.id, a.index).cmp(&(b.trace_no, &b.prepared.event.id, b.index))
     });
-    let identities = arrived.iter().map(|arrived| (arrived.trace_no, arrived.prepared.event.id.as_str()));
-    desk.taken = ahead::identities(connection, desk.dictionary, identities)?;
+    let ids = arrived.iter().map(|arrived| (arrived.trace_no, arrived.prepared.event.id.as_str()));
+    desk.taken = identities(connection, desk.dictionary, ids)?;
+    desk.look_ahead(&arrived, |trace_no| new.contains(&trace_no))?;
     for group in arrived.chunk_by(|a, b| a.trace_no == b.trace_no) {
         let trace_no = group[0].trace_no;
         let mut trace = Trace::open(&mut desk, trace_no, &group[0].name.environment, new.contains(&trace_no))?;
         trace.take(&mut desk, group, receipt)?;
-        trace.close(&mut desk)?;
+        trace.close(&mut desk);
     }
+    desk.late.note_waiting(connection, batch.received_at.micros())?;
     if let Some(before) = batch.settle_before {
         receipt.settled = settle(&mut desk, before.micros())?;
     }
@@ -202,23 +223,42 @@ fn settle(desk: &mut Desk<'_>, before_us: i64) -> Result<u64, Fault> {
         let rows = statement.query_map((before_us, MAX_SETTLED), |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect::<Result<_, _>>()?
     };
+    desk.look_ahead_of_settling(&quiet.iter().map(|(trace_no, _)| *trace_no).collect())?;
     let mut delete = desk.connection.prepare_cached("DELETE FROM unsettled_traces WHERE trace_no = ?1")?;
     for (trace_no, environment) in &quiet {
         let mut trace = Trace::open(desk, *trace_no, environment, false)?;
         trace.settle(desk)?;
         trace.put_back(desk);
-        delete.defer([trace_no])?;
+        delete.gather(1, [trace_no])?;
     }
     Ok(quiet.len() as u64)
 }
 
 impl Late {
+    /// Notes traces some spans of which wait, and until when they last came in.
+    fn note_waiting(&mut self, connection: &Connection, now_us: i64) -> Result<(), Fault> {
+        let mut delete = connection.prepare_cached("DELETE FROM unsettled_traces WHERE trace_no = ?1")?;
+        for trace_no in self.settled.drain(..) {
+            delete.gather(1, [trace_no])?;
+        }
+        let mut note = connection.prepare_cached(
+            "INSERT INTO unsettled_traces AS t (trace_no, last_us) VALUES (?1, ?2)
+             ON CONFLICT (trace_no) DO UPDATE SET last_us = excluded.last_us WHERE t.last_us < excluded.last_us",
+        )?;
+        for trace_no in self.unsettled.drain(..) {
+            note.gather(1, (trace_no, now_us))?;
+        }
+        Ok(())
+    }
+
     /// Does what had to wait for the sums.
     pub(super) fn finish(mut self, connection: &Connection, dictionary: &mut Dictionary) -> Result<(), Fault> {
-        for (trace_no, session) in &self.sessions {
+        for Joined { trace_no, session, .. } in &self.sessions {
             connection
                 .prepare_cached("UPDATE traces SET session_id = ?2 WHERE trace_no = ?1")?
-                .defer((trace_no, session))?;
+                .gather(1, (trace_no, session))?;
+        }
+        for Joined { trace_no, session, .. } in self.sessions.iter().filter(|joined| !joined.is_new) {
             connection
                 .prepare_cached(
                     "UPDATE task_rows SET session_id = ?2

@@ -6,6 +6,7 @@ use uplift_model::entity::{DEFAULT_ENVIRONMENT, EntityKey, EntityName, EntityTyp
 use uplift_model::event::{Clock, EntityRef, Event, EventKind, Outcome, Source};
 use uplift_model::span::SpanRole;
 
+use super::ahead::Ahead;
 use super::tree::{Look, Stored};
 use crate::logic::fault::{Fault, corrupt};
 
@@ -75,38 +76,83 @@ pub(super) struct SpanRow {
     pub(super) event: Event,
 }
 
-const OF_EVENTS: &str = "SELECT e.id, e.span_flags, e.parent, e.waits_at, e.task, e.entity_type, e.entity_id, s.name,
-        g.fingerprint, e.tool, tool.name, e.attributes_no, CASE WHEN e.kind IN (3, 4, 7) THEN a.attributes END,
-        e.ts, e.kind, e.outcome, e.duration_ms, e.tokens_in, e.tokens_out, e.tokens_cached, e.cost_usd,
-        x.name, e.clock
-    FROM event_rows AS e
-    LEFT JOIN names AS s ON s.name_no = e.stand_in
-    LEFT JOIN names AS tool ON tool.name_no = e.tool
-    LEFT JOIN names AS x ON x.name_no = e.error_type
-    LEFT JOIN error_groups AS g ON g.error_no = e.error_no
-    LEFT JOIN attribute_sets AS a ON a.attributes_no = e.attributes_no
-    WHERE e.trace_no = ?1";
+/// What is read of spans that are events, from this; then the number of the trace.
+macro_rules! of_events {
+    ($from:literal) => {
+        concat!(
+            "SELECT e.id, e.span_flags, e.parent, e.waits_at, e.task, e.entity_type, e.entity_id, s.name,
+                g.fingerprint, e.tool, tool.name, e.attributes_no, CASE WHEN e.kind IN (3, 4, 7) THEN a.attributes END,
+                e.ts, e.kind, e.outcome, e.duration_ms, e.tokens_in, e.tokens_out, e.tokens_cached, e.cost_usd,
+                x.name, e.clock, e.trace_no
+            FROM ",
+            $from,
+            " LEFT JOIN names AS s ON s.name_no = e.stand_in
+            LEFT JOIN names AS tool ON tool.name_no = e.tool
+            LEFT JOIN names AS x ON x.name_no = e.error_type
+            LEFT JOIN error_groups AS g ON g.error_no = e.error_no
+            LEFT JOIN attribute_sets AS a ON a.attributes_no = e.attributes_no "
+        )
+    };
+}
 
-const OF_PLAIN: &str = "SELECT p.id, p.span_flags, p.parent, p.waits_at, p.task, 0, 0, s.name,
-        NULL, NULL, NULL, p.attributes_no, a.attributes,
-        p.ts, 3, p.outcome, p.duration_ms, NULL, NULL, NULL, NULL,
-        x.name, p.clock
-    FROM plain_spans AS p
-    LEFT JOIN names AS s ON s.name_no = p.stand_in
-    LEFT JOIN names AS x ON x.name_no = p.error_type
-    LEFT JOIN attribute_sets AS a ON a.attributes_no = p.attributes_no
-    WHERE p.trace_no = ?1";
+/// The same of other spans.
+macro_rules! of_plain {
+    ($from:literal) => {
+        concat!(
+            "SELECT p.id, p.span_flags, p.parent, p.waits_at, p.task, 0, 0, s.name,
+                NULL, NULL, NULL, p.attributes_no, a.attributes,
+                p.ts, 3, p.outcome, p.duration_ms, NULL, NULL, NULL, NULL,
+                x.name, p.clock, p.trace_no
+            FROM ",
+            $from,
+            " LEFT JOIN names AS s ON s.name_no = p.stand_in
+            LEFT JOIN names AS x ON x.name_no = p.error_type
+            LEFT JOIN attribute_sets AS a ON a.attributes_no = p.attributes_no "
+        )
+    };
+}
+
+const ONE_EVENT: &str =
+    concat!(of_events!("event_rows AS e"), "WHERE e.trace_no = ?1 AND e.id = ?2 AND e.parent IS NOT NULL");
+const ONE_PLAIN: &str = concat!(of_plain!("plain_spans AS p"), "WHERE p.trace_no = ?1 AND p.id = ?2");
+const OF_TASK: &str = concat!(of_events!("event_rows AS e"), "WHERE e.trace_no = ?1 AND e.task = ?2 ORDER BY e.id");
+const MANY: &str = concat!(
+    of_events!(
+        "json_array_elements(CAST(?1 AS json)) AS l (value)
+        JOIN event_rows AS e ON e.trace_no = CAST(l.value ->> 0 AS bigint) AND e.id = l.value ->> 1
+            AND e.parent IS NOT NULL"
+    ),
+    "UNION ALL ",
+    of_plain!(
+        "json_array_elements(CAST(?1 AS json)) AS l (value)
+        JOIN plain_spans AS p ON p.trace_no = CAST(l.value ->> 0 AS bigint) AND p.id = l.value ->> 1"
+    )
+);
 
 /// One stored span.
 pub(super) fn read(connection: &Connection, trace_no: i64, id: &str) -> Result<Option<SpanRow>, Fault> {
-    for of in [format!("{OF_EVENTS} AND e.id = ?2 AND e.parent IS NOT NULL"), format!("{OF_PLAIN} AND p.id = ?2")] {
-        let mut statement = connection.prepare_cached(&of)?;
+    for of in [ONE_EVENT, ONE_PLAIN] {
+        let mut statement = connection.prepare_cached(of)?;
         let mut rows = statement.query((trace_no, id))?;
         if let Some(row) = rows.next()? {
             return Ok(Some(decode(&row)?));
         }
     }
     Ok(None)
+}
+
+/// Those of these spans that are stored, with the numbers of their traces: asked for at once, of a server.
+pub(super) fn read_many(connection: &Connection, asked: &[(i64, String)]) -> Result<Vec<(i64, SpanRow)>, Fault> {
+    let mut found = Vec::with_capacity(asked.len());
+    if !asked.is_empty() {
+        let list = serde_json::to_string(asked).map_err(|error| corrupt("ids of spans", error))?;
+        let mut statement = connection.prepare_cached(MANY)?;
+        let mut rows = statement.query([list])?;
+        while let Some(row) = rows.next()? {
+            found.push((row.get(23)?, decode(&row)?));
+        }
+    }
+    Ok(found)
 }
 
 /// Visits the events of a trace that are counted for this task, in the order of their ids.
@@ -116,8 +162,7 @@ pub(super) fn visit(
     task: &str,
     mut visit: impl FnMut(SpanRow) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let of = format!("{OF_EVENTS} AND e.task = ?2 ORDER BY e.id");
-    let mut statement = connection.prepare_cached(&of)?;
+    let mut statement = connection.prepare_cached(OF_TASK)?;
     let mut rows = statement.query((trace_no, task))?;
     while let Some(row) = rows.next()? {
         visit(decode(&row)?)?;
@@ -201,7 +246,7 @@ pub(super) fn update(connection: &Connection, trace_no: i64, row: &SpanRow) -> R
             .prepare_cached(
                 "UPDATE plain_spans SET span_flags = ?3, waits_at = ?4, task = ?5 WHERE trace_no = ?1 AND id = ?2",
             )?
-            .defer((trace_no, &row.event.id, row.flags.code(), &row.waits_at, &row.task))?;
+            .gather(2, (trace_no, &row.event.id, row.flags.code(), &row.waits_at, &row.task))?;
         return Ok(());
     }
     let entity = row.entity.map_or((0, 0), |entity| (entity.entity_type.code(), entity.entity_id));
@@ -210,7 +255,7 @@ pub(super) fn update(connection: &Connection, trace_no: i64, row: &SpanRow) -> R
             "UPDATE event_rows SET span_flags = ?3, waits_at = ?4, task = ?5, entity_type = ?6, entity_id = ?7
              WHERE trace_no = ?1 AND id = ?2",
         )?
-        .defer((trace_no, &row.event.id, row.flags.code(), &row.waits_at, &row.task, entity.0, entity.1))?;
+        .gather(2, (trace_no, &row.event.id, row.flags.code(), &row.waits_at, &row.task, entity.0, entity.1))?;
     Ok(())
 }
 
@@ -225,9 +270,26 @@ pub(super) fn digest(connection: &Connection, trace_no: i64, id: &str) -> Result
         .optional()?)
 }
 
+impl SpanRow {
+    /// As the way up needs it.
+    fn as_stored(&self) -> Stored {
+        let is_call = self.event.kind == EventKind::LlmCall
+            && (self.event.tokens_in.is_some() || self.event.tokens_out.is_some());
+        Stored {
+            parent: self.event.link.as_ref().and_then(|link| link.parent.clone()),
+            role: self.flags.role,
+            is_call,
+            inside_call: self.flags.inside_call,
+            task: self.task.clone(),
+            waits_at: self.waits_at.clone(),
+        }
+    }
+}
+
 /// Finds the stored spans of a trace, if it may have any.
 pub(super) struct Shelf<'c> {
     pub(super) connection: &'c Connection,
+    pub(super) ahead: &'c Ahead,
     pub(super) trace_no: i64,
     pub(super) may_have: bool,
 }
@@ -236,6 +298,9 @@ impl Look for Shelf<'_> {
     fn look(&mut self, id: &str) -> Result<Option<Stored>, Fault> {
         if !self.may_have {
             return Ok(None);
+        }
+        if let Some(known) = self.ahead.get(self.trace_no, id) {
+            return Ok(known.map(SpanRow::as_stored));
         }
         let mut statement = self.connection.prepare_cached(
             "SELECT parent, span_flags, kind = 1 AND (tokens_in IS NOT NULL OR tokens_out IS NOT NULL), task, waits_at

@@ -4,14 +4,16 @@ use crate::sql::params;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use uplift_model::entity::EntityKey;
 use uplift_model::event::{Event, EventKind, Outcome, PreparedEvent};
 use uplift_model::span::SpanRole;
 
+use super::ahead::as_read_back;
 use super::count::{self, is_measured};
 use super::lately::Known;
 use super::row::{self, Flags, Shelf, SpanRow};
 use super::tree::{End, Span, Tree, Way};
-use super::{Arrived, Desk, stand_in};
+use super::{Arrived, Desk, Joined, stand_in};
 use crate::logic::dictionary::KnownEntity;
 use crate::logic::event_row::{self, Address, Numbers, SpanColumns};
 use crate::logic::fault::{Fault, corrupt};
@@ -54,22 +56,13 @@ impl<'t> Trace<'t> {
     }
 
     /// Notes whether spans wait, and puts it back.
-    pub(super) fn close(self, desk: &mut Desk<'_>) -> Result<(), Fault> {
+    pub(super) fn close(self, desk: &mut Desk<'_>) {
         if self.known.count() > 0 {
-            desk.connection
-                .prepare_cached(
-                    "INSERT INTO unsettled_traces AS t (trace_no, last_us) VALUES (?1, ?2)
-                     ON CONFLICT (trace_no) DO UPDATE SET last_us = excluded.last_us
-                     WHERE t.last_us < excluded.last_us",
-                )?
-                .defer((self.number, desk.batch.received_at.micros()))?;
+            desk.late.unsettled.push(self.number);
         } else if self.waited {
-            desk.connection
-                .prepare_cached("DELETE FROM unsettled_traces WHERE trace_no = ?1")?
-                .defer([self.number])?;
+            desk.late.settled.push(self.number);
         }
         self.put_back(desk);
-        Ok(())
     }
 
     /// Takes in spans of this trace, sorted by id.
@@ -95,8 +88,8 @@ impl<'t> Trace<'t> {
                     && (event.tokens_in.is_some() || event.tokens_out.is_some()),
             }
         });
-        let connection = desk.connection;
-        let mut shelf = Shelf { connection, trace_no: self.number, may_have: !self.new };
+        let (connection, ahead) = (desk.connection, &desk.ahead);
+        let mut shelf = Shelf { connection, ahead, trace_no: self.number, may_have: !self.new };
         let tree = Tree::of(spans.collect(), &mut shelf)?;
         for arrived in fresh.iter().filter(|arrived| arrived.link.role == SpanRole::Agent) {
             self.owners.insert(arrived.prepared.event.id.clone(), arrived.known.clone());
@@ -143,7 +136,7 @@ impl<'t> Trace<'t> {
         let Some(session) = named else { return };
         if self.known.session.as_ref().is_none_or(|known| session < known) {
             self.known.session = Some(session.clone());
-            desk.late.sessions.push((self.number, session.clone()));
+            desk.late.sessions.push(Joined { trace_no: self.number, session: session.clone(), is_new: self.new });
             desk.sums.note_trace(self.number);
         }
     }
@@ -155,8 +148,8 @@ impl<'t> Trace<'t> {
             End::Agent(task) | End::Root(task) => (Some(task), None),
             End::Missing(missing) => (None, Some(missing)),
         };
-        let Numbers { error_type, body, attributes, .. } =
-            event_row::number(desk.connection, desk.dictionary, prepared)?;
+        let numbers = event_row::number(desk.connection, desk.dictionary, prepared)?;
+        let Numbers { error_type, body, attributes, .. } = numbers;
         let stand_in = desk.dictionary.name(desk.connection, &arrived.name.name)?;
         desk.connection
             .prepare_cached(
@@ -185,6 +178,8 @@ impl<'t> Trace<'t> {
         if let (Some(number), Some(content)) = (body, &event.content) {
             desk.dictionary.add_body(desk.connection, number, content)?;
         }
+        let stored = (flags, waits_at.map(String::as_str));
+        self.remember(desk, arrived, stored, (None, task.map(String::as_str)), &numbers);
         if let Some(missing) = waits_at {
             self.known.wait(missing.clone(), event.id.clone());
         }
@@ -285,8 +280,27 @@ impl<'t> Trace<'t> {
         let parent = arrived.link.parent.as_deref().unwrap_or_default();
         let span = Some(SpanColumns { parent, flags: flags.code(), waits_at, stand_in });
         let address = Address { trace_no: self.number, entity: entity.map(|entity| entity.key), task, span };
-        event_row::write(connection, desk.dictionary, (&mut desk.insert, &mut desk.taken), arrived.prepared, address)?
-            .ok_or_else(|| corrupt("a span", "it is stored, and was not found"))
+        let insert = (&mut desk.insert, &mut desk.taken);
+        let numbers = event_row::write(connection, desk.dictionary, insert, arrived.prepared, address)?
+            .ok_or_else(|| corrupt("a span", "it is stored, and was not found"))?;
+        self.remember(desk, arrived, (flags, waits_at), (address.entity, task), &numbers);
+        Ok(numbers)
+    }
+
+    /// Remembers a root that was stored just now: it may have to be read back, as what stands for the task.
+    fn remember(
+        &self,
+        desk: &mut Desk<'_>,
+        arrived: &Arrived<'_>,
+        stored: (Flags, Option<&str>),
+        counted: (Option<EntityKey>, Option<&str>),
+        numbers: &Numbers,
+    ) {
+        if desk.connection.is_remote() && arrived.link.parent.is_none() {
+            desk.ahead.put(self.number, as_read_back(arrived, stored, counted, numbers));
+        } else {
+            desk.ahead.forget(self.number, &arrived.prepared.event.id);
+        }
     }
 
     /// The entity of the task named after a span of the batch, or of a stored one.
@@ -315,7 +329,7 @@ impl<'t> Trace<'t> {
         if let Some(owner) = self.owners.get(task) {
             return Ok(owner.clone());
         }
-        let owner = match row::read(desk.connection, self.number, task)? {
+        let owner = match desk.stored(self.number, task)? {
             Some(SpanRow { entity: Some(key), .. }) => desk.entity(key)?,
             Some(SpanRow { stand_in: Some(name), .. }) => desk.agent(&stand_in(self.environment, &name))?,
             _ => None,
@@ -327,7 +341,7 @@ impl<'t> Trace<'t> {
     /// Counts roots as the ends of the tasks that they stand for, each once.
     fn stand(&mut self, desk: &mut Desk<'_>) -> Result<(), Fault> {
         for root in std::mem::take(&mut self.standing) {
-            let Some(mut row) = row::read(desk.connection, self.number, &root)? else { continue };
+            let Some(mut row) = desk.stored(self.number, &root)? else { continue };
             let (false, Some(entity)) = (row.flags.stands, self.owner(desk, &root)?) else { continue };
             let ending = count::ending(&row.event);
             let fold = count::fold_ending(&ending, &entity, self.known.session.as_deref(), row.attributes_no);
@@ -335,7 +349,7 @@ impl<'t> Trace<'t> {
             count_for_entity(desk, &entity, &ending, None, false);
             intake::link_task(desk.connection, desk.dictionary, desk.sums, (self.number, self.environment, &root))?;
             row.flags.stands = true;
-            row::update(desk.connection, self.number, &row)?;
+            desk.update(self.number, &row)?;
         }
         Ok(())
     }

@@ -81,8 +81,8 @@ impl Step<'_> {
                         CASE WHEN w.waiting < ?5 THEN CAST(?4 AS bigint) END,
                         CASE WHEN w.waiting < ?5 THEN NULL ELSE CAST(?6 AS text) END
                      FROM notification_targets AS t
-                     CROSS JOIN (SELECT count(*) AS waiting FROM notification_deliveries
-                        WHERE target_id = ?1 AND state = 'pending') AS w
+                     JOIN (SELECT count(*) AS waiting FROM notification_deliveries
+                        WHERE target_id = ?1 AND state = 'pending') AS w ON TRUE
                      WHERE t.id = ?1
                      ON CONFLICT (target_id, message_id) DO NOTHING",
                 )?

@@ -22,7 +22,7 @@ pub(crate) fn bars(label: &str, names: &[&str], bars: &[Bar], format: fn(f64) ->
         return html! { p.muted { "Nothing was seen yet." } };
     };
     let total = |bar: &Bar| bar.parts.iter().map(|(value, _)| value.max(0.0)).sum::<f64>();
-    let scale = Scale::with_steps_of(1.0, bars.iter().map(total).chain([0.0]));
+    let scale = Scale::holding(1.0, bars.iter().map(total).chain([0.0]));
     let width = 1_000.0 / bars.len().max(MIN_PLACES) as f64;
     let told = |bar: &Bar| {
         let parts: Vec<String> =
@@ -45,7 +45,7 @@ pub(crate) fn bars(label: &str, names: &[&str], bars: &[Bar], format: fn(f64) ->
                         rect.hit x=(round(width * place as f64)) y="0" width=(round(width)) height="100" { title { (told(bar)) } }
                     }
                 }
-                div.x aria-hidden="true" { span { (first.name) } @if bars.len() > 1 { span { (last.name) } } }
+                div.x aria-hidden="true" { @if bars.len() >= MIN_PLACES { span { (first.name) } span { (last.name) } } @else if bars.len() > 1 { span { (first.name) " – " (last.name) } } @else { span { (first.name) } } }
             }
             details.values {
                 summary { "Values" }

@@ -69,7 +69,10 @@ mod tests {
 
     #[test]
     fn the_axis_is_within_the_cell() {
-        assert_eq!([-2.0, -1.0, 0.0, 0.04, 1.0].map(place), [0.0, 0.0, 50.0, 60.0, 100.0]);
+        assert_eq!(
+            [-2.0, -1.0, 0.0, 0.04, 1.0].map(|change| place(change).to_string()),
+            ["0", "0", "50", "60", "100"]
+        );
         assert_eq!(interval(f64::NAN, 0.0, 0.0, None).into_string(), "");
         assert!(meter(f64::NAN, 0.0, "x").into_string().contains("width=\"0%\""));
     }

@@ -32,7 +32,7 @@ pub(crate) struct Line<'a> {
     pub(crate) points: &'a [Point],
     /// Lines across, each with its name: zero, a margin, a threshold.
     pub(crate) rules: &'a [(f64, &'static str)],
-    pub(crate) format: fn(f64) -> String,
+    pub(crate) format: format::Written,
     /// What the notes are about; none where there are none.
     pub(crate) notes: Option<&'static str>,
     /// Which values there can be.
@@ -58,6 +58,9 @@ impl Default for Line<'_> {
         }
     }
 }
+
+/// What is drawn of several values: a name, the points, and how they are written.
+pub(crate) type Series = (&'static str, Vec<Point>, format::Written);
 
 /// Draws it, with a table of its values.
 pub(crate) fn line(chart: &Line<'_>) -> Markup {
@@ -112,7 +115,7 @@ fn scale(chart: &Line<'_>, points: &[&Point]) -> Scale {
     let bands = points.iter().filter_map(|point| point.band).flat_map(|(from, to)| [from.max(low), to.min(high)]);
     let rules = chart.rules.iter().map(|(value, _)| *value);
     let values = points.iter().map(|point| point.value).chain(bands).chain(rules);
-    Scale::with_steps_of(chart.step, values.map(|value| value.clamp(chart.within.0, chart.within.1)))
+    Scale::holding(chart.step, values.map(|value| value.clamp(chart.within.0, chart.within.1)))
 }
 
 /// Where moments lie between the first and the last.

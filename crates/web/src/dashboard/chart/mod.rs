@@ -17,5 +17,5 @@ mod waterfall;
 pub(super) use bars::{Bar, bars};
 pub(super) use cell::{interval, meter, share};
 pub(super) use graph::{Node, graph};
-pub(super) use line::{Line, Point, line};
+pub(super) use line::{Line, Point, Series, line};
 pub(super) use waterfall::{Span, critical, waterfall};

@@ -12,13 +12,8 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// The shortest axis with round ticks that holds all of these; finite values only.
-    pub(super) fn holding(values: impl IntoIterator<Item = f64>) -> Self {
-        Self::with_steps_of(0.0, values)
-    }
-
-    /// The same, with ticks that are at least so far apart.
-    pub(super) fn with_steps_of(least: f64, values: impl IntoIterator<Item = f64>) -> Self {
+    /// The shortest axis that holds all of these, with round ticks that are at least so far apart; finite values only.
+    pub(super) fn holding(least: f64, values: impl IntoIterator<Item = f64>) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values.into_iter().filter(|value| value.is_finite()) {
             (low, high) = (low.min(value), high.max(value));
@@ -74,7 +69,7 @@ mod tests {
             vec![1e9, 1e9 + 1.0],
             vec![-1e-9, 1e-9],
         ] {
-            let scale = Scale::holding(values.clone());
+            let scale = Scale::holding(0.0, values.clone());
             let ticks = scale.ticks();
             assert!((2..=9).contains(&ticks.len()), "{values:?} {ticks:?}");
             for value in values.into_iter().filter(|value| value.is_finite()) {
@@ -83,6 +78,8 @@ mod tests {
             }
             assert!((ticks[0] - scale.high).abs() <= 1e-6 * scale.high.abs().max(1.0), "{ticks:?} {scale:?}");
         }
-        assert_eq!(Scale::holding([-0.031, 0.27]).ticks(), [0.30000000000000004, 0.2, 0.1, 0.0, -0.1]);
+        let ticks: Vec<String> =
+            Scale::holding(0.0, [-0.031, 0.27]).ticks().iter().map(|tick| format!("{tick:.1}")).collect();
+        assert_eq!(ticks, ["0.3", "0.2", "0.1", "0.0", "-0.1"]);
     }
 }

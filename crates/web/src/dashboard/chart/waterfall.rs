@@ -24,6 +24,11 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// How long it took, milliseconds.
+    pub(crate) fn took_ms(&self) -> f64 {
+        self.end_us.saturating_sub(self.start_us) as f64 / 1e3
+    }
+
     fn is_moment(&self) -> bool {
         self.end_us <= self.start_us
     }
@@ -81,7 +86,7 @@ pub(crate) fn waterfall(spans: &[Span], on_path: &[bool]) -> Markup {
                                     }
                                 }
                             }
-                            td.num { @if !span.is_moment() { (format::millis((span.end_us - span.start_us) as f64 / 1e3)) } }
+                            td.num { @if !span.is_moment() { (format::millis(span.took_ms())) } }
                             td { (span.aside) }
                         }
                     }

@@ -19,7 +19,7 @@ use uplift_store::rows::{HistoryRow, TrialFilter};
 
 use super::failed::{OnPage, PageError};
 use super::layout::{self, Place};
-use super::parts::{Standing, entity, live, prose, said, section, when, wide};
+use super::parts::{Standing, entity, first_sentence, live, prose, said, section, when, wide};
 use super::visit::Visit;
 use super::{changes, configuration, csrf, format, markdown};
 use crate::api::{configurations, entity_of};
@@ -34,8 +34,6 @@ const MAX_TRIALS: u32 = 50;
 #[derive(Debug, Deserialize)]
 pub(super) struct Query {
     trial: Option<String>,
-    #[serde(rename = "done")]
-    _done: Option<String>,
 }
 
 /// The page.
@@ -120,7 +118,10 @@ fn head(
             }
             p.lead {
                 (Standing::of_improvement(improvement.status)) " "
-                @if let Some(decided) = history.last() { (prose(decided.reason.as_deref().unwrap_or_default())) }
+                @if let Some(reason) = history.last().and_then(|decided| decided.reason.as_deref()) {
+                    @let first = first_sentence(reason);
+                    (prose(first)) ". " span.muted { (prose(reason[first.len()..].trim_start_matches(['.', ' ']))) }
+                }
                 @else { (prose(&changes::edits(&proposal.edits))) }
             }
             (acts(visit, improvement))

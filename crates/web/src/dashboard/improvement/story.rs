@@ -7,16 +7,11 @@ use uplift_model::trial::{TrialKind, TrialRecord};
 use uplift_store::rows::{HistoryRow, ProcessRow};
 
 use crate::dashboard::format;
-use crate::dashboard::parts::{Standing, at, live, prose};
+use crate::dashboard::parts::{Standing, at, first_sentence, live, prose};
 use crate::dashboard::visit::Visit;
 
 /// Most steps that are shown, the latest ones.
 const MAX_STEPS: usize = 60;
-
-/// The first sentence of what was said: the rest stands elsewhere on the page.
-fn first_sentence(text: &str) -> &str {
-    text.split_once(". ").map_or(text, |(first, _)| first)
-}
 
 /// The story.
 pub(super) fn story(

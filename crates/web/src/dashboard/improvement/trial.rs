@@ -10,7 +10,7 @@ use crate::dashboard::chart::{self, Line, Point, line};
 use crate::dashboard::format;
 use crate::dashboard::improvements::{e_value, evidence, progress};
 use crate::dashboard::layout;
-use crate::dashboard::parts::{at, live, prose, section, wide};
+use crate::dashboard::parts::{at, first_sentence, live, prose, section, wide};
 use crate::dashboard::visit::Visit;
 
 /// Every metric with its interval, and what the whole comes to.
@@ -32,11 +32,12 @@ pub(super) fn measured(visit: &Visit, record: &TrialRecord, trials: &[TrialRecor
                 } }
             }
             @if let Some(verdict) = &record.verdict {
-                @if !told { p { (prose(&verdict.text)) } }
+                @if !told { p { (prose(first_sentence(&verdict.text))) "." } }
                 @if record.trial.comparison == Comparison::BeforeAfter {
                     p.warn { "Compared with the time before, which is weaker, and never proves anything." }
                 }
                 (table(verdict))
+            p.muted.small { "Positive is better. Shaded is the worsening that is allowed; around zero the axis is stretched." }
                 (whole(visit, record, verdict))
             } @else { p.muted { "The first look comes after the first units have ended." } }
         },
@@ -93,7 +94,7 @@ fn whole(visit: &Visit, record: &TrialRecord, verdict: &Verdict) -> Markup {
             div { dt { "Split as declared" } dd { "e-value " (e_value(findings.allocation.log_evidence)) span.muted { " against it" } } }
             div { dt { "Outcomes known" } dd { (format::percent(findings.coverage.known[0])) " / " (format::percent(findings.coverage.known[1])) } }
             @if record.running { @if let Some(units) = verdict.units_needed {
-                div { dt { "Tasks still needed" } dd { "about " (format::count(units)) } }
+                div { dt { "Tasks still needed" } dd { @if units == 0 { "none, at the estimates of now" } @else { "about " (format::count(units)) } } }
             } }
             div { dt { "Looked at" } dd { (at(Time::from_micros(record.looked_us))) } }
             @if record.running { div { dt { "First horizon" } dd.narrow { (progress(visit, record)) } } }
