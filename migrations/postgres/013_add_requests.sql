@@ -41,3 +41,4 @@ LEFT JOIN improvements AS i ON i.id = coalesce(r.improvement_id, (
 
 -- Higher ones are worked on first, whatever their impact.
 ALTER TABLE optimization_opportunities ADD COLUMN planned bigint NOT NULL DEFAULT 0;
+CREATE INDEX optimization_opportunities_planned ON optimization_opportunities (planned) WHERE planned <> 0;

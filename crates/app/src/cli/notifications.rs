@@ -48,14 +48,17 @@ struct Looking {
 struct Add {
     /// A name for it
     name: String,
-    /// Where to send, such as https://hooks.example.org/uplift
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = "Where to send, such as https://hooks.example.org/uplift")]
     url: String,
     /// cloudevents, slack or alertmanager
     #[arg(long, value_name = "FORMAT", default_value = "cloudevents", value_parser = ["cloudevents", "slack", "alertmanager"])]
     format: String,
-    /// What to tell, such as alert.opened,improvement.rolled_back; everything if not given
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_delimiter = ',',
+        help = "What to tell, such as alert.opened,improvement.rolled_back; everything if not given"
+    )]
     kinds: Vec<String>,
     /// A file with the secret to sign with (`whsec_` and base64); one is made if not given
     #[arg(long, value_name = "FILE")]

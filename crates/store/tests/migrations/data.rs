@@ -101,9 +101,9 @@ pub(crate) const ROWS: &[(&str, &str)] = &[
     ),
     (
         "improvement_requests",
-        r#"INSERT INTO improvement_requests (entity_type, entity_id, about_type, about_id, improvement_type, description,
+        "INSERT INTO improvement_requests (entity_type, entity_id, about_type, about_id, improvement_type, description,
             rationale, evidence, checked, priority, confidence, opportunity_id, asked_by, at)
-           VALUES ('agent', 1, 'agent', 1, 'performance_tuning', 'd', 'r', '{}', '{}', 'low', 0.5, 1, 'local', 5)"#,
+           VALUES ('agent', 1, 'agent', 1, 'performance_tuning', 'd', 'r', '{}', '{}', 'low', 0.5, 1, 'local', 5)",
     ),
     ("news", "INSERT INTO news (at, kind, word, subject_id) VALUES (5, 'alert', 'opened', 1)"),
     (

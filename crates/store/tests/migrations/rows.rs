@@ -89,6 +89,7 @@ async fn a_lease_in_force_is_accepted() {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "a list of damages")]
 async fn a_row_that_cannot_be_read_is_reported_and_nothing_breaks() {
     let damages = [
         "UPDATE entities SET state = 'asleep' WHERE name = 'a'",
