@@ -212,7 +212,7 @@ fn trials_table(trials: &[Value], now: Option<&str>) -> Table {
         Column::text("WHOM", 24),
         Column::text("KIND", 9),
         Column::number("SHARE"),
-        Column::text("UNITS", 15),
+        Column::text("UNITS", 24),
         Column::number("LEFT"),
         Column::text("EFFECT", 26),
         Column::text("STANDS", 80),

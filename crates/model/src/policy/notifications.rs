@@ -13,6 +13,7 @@ pub struct NotificationsPolicy {
     /// Whether targets may be addressed by plain http; secrets in addresses, and what is said, can be read on the way.
     pub allow_http: bool,
     /// Where people reach this server, such as `https://uplift.example.org`: links lead there. None gives no links.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
     /// How long a target may take to answer, seconds.
     pub timeout_seconds: u32,
