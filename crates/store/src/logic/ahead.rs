@@ -31,12 +31,9 @@ pub(super) fn traces(connection: &Connection, dictionary: &mut Dictionary, batch
     }
     let mut unknown: HashSet<TraceHash> = keys.union(&tasks).copied().collect();
     unknown.retain(|hash| !dictionary.knows_trace(hash));
-    let sql = "SELECT t.trace_hash, t.trace_no FROM json_array_elements_text(CAST(?1 AS json)) AS h (hash)
-         JOIN traces AS t ON t.trace_hash = decode(h.hash, 'hex')";
-    by_hash(connection, sql, &unknown.clone(), |hash, row| {
+    traces_of(connection, &unknown.clone(), |hash, trace_no| {
         unknown.remove(&hash);
-        dictionary.put_trace(hash, row.get(1)?);
-        Ok(())
+        dictionary.put_trace(hash, trace_no);
     })?;
     let numbers = numbers(connection, unknown.iter().filter(|hash| keys.contains(*hash)).count())?;
     dictionary.expect_traces(unknown, numbers);
@@ -54,6 +51,20 @@ pub(super) fn traces(connection: &Connection, dictionary: &mut Dictionary, batch
         dictionary.put_home(hash, None);
     }
     Ok(())
+}
+
+/// Visits the traces of these addresses, of a server.
+pub(super) fn traces_of(
+    connection: &Connection,
+    asked: &HashSet<TraceHash>,
+    mut visit: impl FnMut(TraceHash, i64),
+) -> Result<(), Fault> {
+    let sql = "SELECT t.trace_hash, t.trace_no FROM json_array_elements_text(CAST(?1 AS json)) AS h (hash)
+         JOIN traces AS t ON t.trace_hash = decode(h.hash, 'hex')";
+    by_hash(connection, sql, asked, |hash, row| {
+        visit(hash, row.get(1)?);
+        Ok(())
+    })
 }
 
 /// Visits what a query finds for these hashes, the first column of which is the hash.

@@ -5,6 +5,8 @@
 //! same hours, once every trace that stays has noted those it uses. Each step is a part of one transaction: whatever is
 //! killed anywhere goes on from the last one.
 
+mod at_once;
+
 use std::collections::HashSet;
 
 use crate::sql::{self, Params, Row};
@@ -120,9 +122,15 @@ impl Work<'_> {
     fn hours(&mut self) -> Result<bool, Fault> {
         while let Some(arrived) = self.old_hour()? {
             let sql = "SELECT trace_no FROM traces WHERE trace_no >= ?1 AND trace_no < ?2 ORDER BY trace_no LIMIT ?3";
-            let traces = self.numbers(sql, (arrived.trace_from, arrived.trace_to, self.left))?;
+            let most = if self.connection.is_remote() { self.left.min(at_once::TRACES) } else { self.left };
+            let traces = self.numbers(sql, (arrived.trace_from, arrived.trace_to, most))?;
             let mut reached = traces.last().map_or(arrived.trace_to, |last| last + 1);
-            for trace_no in traces {
+            let gone = self.delete_at_once(&traces, arrived.hour)?;
+            for trace_no in traces.into_iter().filter(|trace_no| !gone.contains(trace_no)) {
+                if self.left <= 0 {
+                    reached = trace_no;
+                    break;
+                }
                 if !self.look_at(trace_no, arrived.hour, true)? {
                     reached = trace_no;
                     break;

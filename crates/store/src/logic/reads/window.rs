@@ -1,9 +1,9 @@
 //! The latest tasks of an entity with their tool calls, for detectors.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::sql::Connection;
+use crate::sql::{Connection, Row};
 use serde_json::Value;
 use uplift_model::Time;
 use uplift_model::entity::EntityKey;
@@ -14,8 +14,13 @@ use uplift_model::time::MICROS_PER_DAY;
 use super::decode::Columns;
 use super::tasks::DURATION_MS;
 use super::{list, place};
-use crate::logic::fault::Fault;
+use crate::logic::ahead;
+use crate::logic::dictionary::{TraceHash, trace_hash};
+use crate::logic::fault::{Fault, corrupt};
 use crate::rows::{CallRow, EntityWindowRows, TaskRow};
+
+/// Traces that are read at once, of a server.
+const AHEAD: usize = 100;
 
 /// A task with its key in the table.
 struct Keyed {
@@ -25,6 +30,13 @@ struct Keyed {
     row: TaskRow,
     /// Its raw events are on record.
     whole: bool,
+}
+
+impl Keyed {
+    /// The address of the trace of the same name.
+    fn hash(&self) -> TraceHash {
+        trace_hash(&self.environment, &self.name)
+    }
 }
 
 /// A call on its way to its task.
@@ -97,15 +109,28 @@ fn latest(connection: &Connection, entity: EntityKey, start: Time, max_tasks: u3
 
 /// Gives each task its calls, trace by trace. Returns the contexts that were read, with counts.
 fn attach_calls(connection: &Connection, tasks: &mut [Keyed]) -> Result<Vec<(String, i64)>, Fault> {
-    let mut reader = Reader { connection, tools: HashMap::new(), contexts: HashMap::new(), reads: BTreeMap::new() };
+    let mut reader = Reader {
+        connection,
+        ahead: HashMap::new(),
+        tools: HashMap::new(),
+        contexts: HashMap::new(),
+        reads: BTreeMap::new(),
+    };
+    let named = traces_named_like(connection, tasks)?;
+    let mut traces: Vec<i64> = tasks.iter().map(|task| task.trace_no).collect();
+    traces.dedup();
     // The tasks of a trace stand together: they were listed by trace.
-    for tasks in tasks.chunk_by_mut(|a, b| a.trace_no == b.trace_no) {
+    for (place, tasks) in tasks.chunk_by_mut(|a, b| a.trace_no == b.trace_no).enumerate() {
+        if connection.is_remote() && place % AHEAD == 0 {
+            reader.look_ahead(&traces[place..traces.len().min(place + AHEAD)])?;
+        }
         let mut calls: Vec<Vec<Call>> = tasks.iter().map(|_| Vec::new()).collect();
         let trace_key = tasks[0].row.trace_key.clone();
         let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
         reader.read(tasks[0].trace_no, &trace_key, &names, &mut calls)?;
         for (task, mut calls) in tasks.iter_mut().zip(calls) {
-            if let Some(alone) = alone(connection, task)? {
+            let may_be = named.as_ref().is_none_or(|named| named.contains(&task.hash()));
+            if let Some(alone) = if may_be { alone(connection, task)? } else { None } {
                 reader.read(alone, &task.name, &[""], std::slice::from_mut(&mut calls))?;
             }
             calls.sort_by(|a, b| a.ts.cmp(&b.ts).then_with(|| natural(&a.row.event.id, &b.row.event.id)));
@@ -113,6 +138,19 @@ fn attach_calls(connection: &Connection, tasks: &mut [Keyed]) -> Result<Vec<(Str
         }
     }
     Ok(reader.reads.into_iter().collect())
+}
+
+/// Addresses of those traces that are named like these tasks. None where asking one by one is as good.
+fn traces_named_like(connection: &Connection, tasks: &[Keyed]) -> Result<Option<HashSet<TraceHash>>, Fault> {
+    if !connection.is_remote() {
+        return Ok(None);
+    }
+    let asked: HashSet<TraceHash> = tasks.iter().filter(|task| !task.name.is_empty()).map(Keyed::hash).collect();
+    let mut found = HashSet::new();
+    ahead::traces_of(connection, &asked, |hash, _| {
+        found.insert(hash);
+    })?;
+    Ok(Some(found))
 }
 
 /// The trace that holds the events of senders who know only the task, where its home is another trace.
@@ -129,9 +167,38 @@ fn alone(connection: &Connection, task: &Keyed) -> Result<Option<i64>, Fault> {
     Ok((here && !own).then_some(alone))
 }
 
+/// A call of a tool, or that a context was read.
+struct Found {
+    name: String,
+    id: String,
+    ts: i64,
+    is_read: bool,
+    tool: Option<i64>,
+    failed: bool,
+    call_hash: Option<i64>,
+    attributes_no: Option<i64>,
+}
+
+impl Found {
+    /// With its trace.
+    fn of(row: &Row<'_>) -> Result<(i64, Self), Fault> {
+        let mut columns = Columns::of(row, "an event");
+        let (trace_no, name, id, ts) = (columns.get()?, columns.get()?, columns.get()?, columns.get()?);
+        let is_read = columns.get::<i64>()? == EventKind::ContextRead.code();
+        let tool = columns.get()?;
+        let outcome = columns.outcome()?;
+        let error_no: Option<i64> = columns.get()?;
+        let failed = error_no.is_some() || matches!(outcome, Some(Outcome::Failure | Outcome::Error));
+        let (call_hash, attributes_no) = (columns.get()?, columns.get()?);
+        Ok((trace_no, Self { name, id, ts, is_read, tool, failed, call_hash, attributes_no }))
+    }
+}
+
 /// Reads calls and counts context reads; names are read once each.
 struct Reader<'c> {
     connection: &'c Connection,
+    /// Of traces that were looked up at once.
+    ahead: HashMap<i64, Vec<Found>>,
     tools: HashMap<i64, String>,
     contexts: HashMap<i64, Option<String>>,
     reads: BTreeMap<String, i64>,
@@ -140,30 +207,44 @@ struct Reader<'c> {
 impl Reader<'_> {
     /// Reads a trace: the calls of the tasks of these names go to the place of the name.
     fn read(&mut self, trace_no: i64, trace_key: &str, names: &[&str], calls: &mut [Vec<Call>]) -> Result<(), Fault> {
-        let sql = "SELECT coalesce(task, ''), id, ts, kind, tool, outcome, error_no, call_hash, attributes_no
-            FROM event_rows WHERE trace_no = ?1 AND kind IN (?2, ?3)";
-        let (call, read) = (EventKind::ToolExecuted.code(), EventKind::ContextRead.code());
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query((trace_no, call, read))?;
-        while let Some(row) = rows.next()? {
-            let mut columns = Columns::of(&row, "an event");
-            let name: String = columns.get()?;
+        let found = match self.ahead.remove(&trace_no) {
+            Some(found) => found,
+            None => self.find(trace_no)?,
+        };
+        for Found { name, id, ts, is_read, tool, failed, call_hash, attributes_no } in found {
             let Some(place) = names.iter().position(|wanted| *wanted == name) else { continue };
-            let (id, ts, kind): (String, i64, i64) = (columns.get()?, columns.get()?, columns.get()?);
-            let tool: Option<i64> = columns.get()?;
-            let outcome = columns.outcome()?;
-            let error_no: Option<i64> = columns.get()?;
-            let call_hash = columns.get()?;
-            let attributes_no: Option<i64> = columns.get()?;
-            if kind == read {
+            if is_read {
                 if let Some(context) = attributes_no.map(|no| self.context(no)).transpose()?.flatten() {
                     *self.reads.entry(context).or_default() += 1;
                 }
             } else if let Some(tool) = tool {
-                let failed = error_no.is_some() || matches!(outcome, Some(Outcome::Failure | Outcome::Error));
                 let event = EventRef { trace_key: trace_key.to_owned(), id };
                 calls[place].push(Call { ts, row: CallRow { tool: self.tool(tool)?, failed, call_hash, event } });
             }
+        }
+        Ok(())
+    }
+
+    /// The calls and reads of a trace.
+    fn find(&self, trace_no: i64) -> Result<Vec<Found>, Fault> {
+        let sql =
+            "SELECT trace_no, coalesce(task, ''), id, ts, kind, tool, outcome, error_no, call_hash, attributes_no
+            FROM event_rows WHERE trace_no = ?1 AND kind IN (?2, ?3)";
+        let key = (trace_no, EventKind::ToolExecuted.code(), EventKind::ContextRead.code());
+        Ok(list::all(self.connection, "an event", sql, key, Found::of)?.into_iter().map(|(_, found)| found).collect())
+    }
+
+    /// Reads those of these traces at once, of a server.
+    fn look_ahead(&mut self, traces: &[i64]) -> Result<(), Fault> {
+        let sql = "SELECT e.trace_no, coalesce(e.task, ''), e.id, e.ts, e.kind, e.tool, e.outcome, e.error_no,
+                e.call_hash, e.attributes_no
+            FROM json_array_elements_text(CAST(?1 AS json)) AS l (value)
+            JOIN event_rows AS e ON e.trace_no = CAST(l.value AS bigint) AND e.kind IN (?2, ?3)";
+        let list = serde_json::to_string(traces).map_err(|error| corrupt("numbers of traces", error))?;
+        let key = (list, EventKind::ToolExecuted.code(), EventKind::ContextRead.code());
+        self.ahead = traces.iter().map(|trace_no| (*trace_no, Vec::new())).collect();
+        for (trace_no, found) in list::all(self.connection, "an event", sql, key, Found::of)? {
+            self.ahead.entry(trace_no).or_default().push(found);
         }
         Ok(())
     }
