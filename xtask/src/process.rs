@@ -7,11 +7,24 @@ use std::process::{Command, Stdio};
 use anyhow::Context;
 
 /// `cargo` as the one that runs us, so that a toolchain override holds for what we start too.
+///
+/// What it told us about our own package is not passed on: some build scripts ask to be run again when these variables
+/// differ, so a build by hand and one by us would take turns in undoing each other.
 pub(crate) fn cargo(root: &Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(root);
+    for (name, _) in std::env::vars_os() {
+        if is_about_a_package(&name.to_string_lossy()) {
+            command.env_remove(name);
+        }
+    }
     command
+}
+
+/// Whether cargo sets this variable for a program that it runs, to tell which package it belongs to.
+fn is_about_a_package(name: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|start| name.starts_with(start))
 }
 
 /// Shows the command, runs it to its end, and says whether it succeeded.
@@ -49,6 +62,16 @@ mod tests {
         let mut command = Command::new("/opt/bin/cargo");
         command.args(["fmt", "--check"]);
         assert_eq!(describe(&command), "cargo fmt --check");
+    }
+
+    #[test]
+    fn what_cargo_said_of_us_is_not_passed_on() {
+        // Set by whoever runs this test, be it cargo or nextest.
+        assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
+        let command = cargo(Path::new("/"));
+        let removed: Vec<_> = command.get_envs().filter(|(_, value)| value.is_none()).collect();
+        assert!(removed.iter().any(|(name, _)| *name == "CARGO_PKG_NAME"), "{removed:?}");
+        assert!(!is_about_a_package("CARGO_TARGET_DIR") && !is_about_a_package("CARGO_HOME"));
     }
 
     #[test]

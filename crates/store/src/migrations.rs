@@ -29,6 +29,7 @@ migrations![
     "012_add_access",
     "013_add_requests",
     "014_add_notifications",
+    "015_add_reading_orders",
 ];
 
 /// The schema version this code writes.

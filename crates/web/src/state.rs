@@ -8,6 +8,7 @@ use uplift_runner::Engine;
 
 use crate::access::{Access, Guarding};
 use crate::api::room_for_bodies;
+use crate::dashboard::{Decided, Kept, Trends};
 use crate::guard::AllowedHosts;
 
 /// Clients that may listen to changes at the same time.
@@ -25,8 +26,9 @@ pub struct AppState {
     pub(crate) bodies: Arc<Semaphore>,
     /// Who is let in.
     pub(crate) access: Access,
-    /// What the dashboard shows of the fleet, for a few seconds.
-    pub(crate) kept: crate::dashboard::Kept,
+    /// What the dashboard shows of the fleet, and of what was decided.
+    pub(crate) trends: Kept<Trends>,
+    pub(crate) decided: Kept<Decided>,
 }
 
 impl AppState {
@@ -47,7 +49,8 @@ impl AppState {
             listeners,
             bodies: room_for_bodies(),
             access: Access::default(),
-            kept: crate::dashboard::Kept::default(),
+            trends: Kept::default(),
+            decided: Kept::default(),
         }
     }
 

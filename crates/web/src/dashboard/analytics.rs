@@ -8,12 +8,15 @@ use maud::{Markup, html};
 use uplift_model::Time;
 use uplift_model::rollup::OperationDelta;
 use uplift_model::time::MICROS_PER_DAY;
+use uplift_runner::Engine;
 use uplift_runner::helped::WhatHelped;
+use uplift_store::StoreResult;
 use uplift_store::rows::{AnalyticsRow, DayDecisions, EntityAnalyticsRow, EntityTrend, MetricsRow};
 
 use super::chart::{self, Bar, bars};
 use super::failed::{OnPage, PageError};
 use super::format;
+use super::kept::Answer;
 use super::layout::{self, Place};
 use super::parts::{entity_link, environment, section, wide};
 use super::trends::{Rates, Trends};
@@ -27,21 +30,41 @@ const MAX_AGENTS: usize = 100;
 /// Days of decisions.
 const DAYS: i64 = 30;
 
+/// What came of improvements.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    types: Vec<AnalyticsRow>,
+    entities: Vec<EntityAnalyticsRow>,
+    days: Vec<DayDecisions>,
+    helped: WhatHelped,
+}
+
+impl Answer for Decided {
+    const WHAT: &'static str = "what came of improvements";
+
+    async fn work_out(engine: &Engine) -> StoreResult<Self> {
+        let store = engine.store();
+        let since = Time::from_micros((engine.now().day() - DAYS + 1) * MICROS_PER_DAY);
+        let (types, entities, days) = tokio::try_join!(
+            store.analytics(),
+            store.analytics_by_entity(MAX_ENTITIES),
+            store.decisions_by_day(since)
+        )?;
+        Ok(Self { types, entities, days, helped: engine.what_helped().await? })
+    }
+}
+
 /// The page.
 pub(super) async fn page(State(state): State<AppState>, visit: Visit) -> Result<Response, PageError> {
-    let store = state.engine.store();
-    let since = Time::from_micros((visit.now.day() - DAYS + 1) * MICROS_PER_DAY);
-    let (types, entities, days) =
-        tokio::try_join!(store.analytics(), store.analytics_by_entity(MAX_ENTITIES), store.decisions_by_day(since))
-            .on(&visit)?;
-    let helped = state.engine.what_helped().await.on(&visit)?;
-    let trends = state.kept.trends(&state.engine).await.on(&visit)?;
+    let (decided, trends) =
+        tokio::try_join!(state.decided.latest(&state.engine), state.trends.latest(&state.engine)).on(&visit)?;
+    let Decided { types, entities, days, helped } = &*decided;
     let body = html! {
         h1 { "Analytics" }
-        (whole(&trends.metrics, &helped))
+        (whole(&trends.metrics, helped))
         div.columns.even {
-            div { (section("types", "By type", &by_type(&types, &helped))) (section("days", "Decisions, day by day", &by_day(&days, visit.now))) }
-            div { (section("entities", "By entity", &by_entity(&entities))) }
+            div { (section("types", "By type", &by_type(types, helped))) (section("days", "Decisions, day by day", &by_day(days, visit.now))) }
+            div { (section("entities", "By entity", &by_entity(entities))) }
         }
         (section("agents", "Agents, the last 24 hours of each against the 7 days before", &agents(&trends)))
     };

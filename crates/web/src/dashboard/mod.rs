@@ -9,7 +9,7 @@
 //! - [`visit`], [`csrf`], [`failed`]: who looks, that a form is ours, and what is shown when something is wrong.
 //! - [`layout`], [`parts`], [`format`], [`chart`], [`assets`]: the frame, and what several pages share.
 //! - [`live`]: tells open pages that something changed.
-//! - [`trends`]: what the fleet did, kept for a few seconds.
+//! - [`trends`]: what the fleet did; `kept`: answers that take long, kept for a few seconds.
 //! - The pages: [`overview`], [`opportunities`], [`improvements`] and [`improvement`], [`entities`] and [`entity`],
 //!   [`tasks`] and [`task`], [`analytics`], [`alerts`], [`settings`], [`audit`].
 //! - [`acts`]: what forms do. [`login`]: who looks, where tokens are asked for.
@@ -29,6 +29,7 @@ mod failed;
 mod format;
 mod improvement;
 mod improvements;
+mod kept;
 mod layout;
 mod live;
 mod login;
@@ -48,7 +49,9 @@ use axum::routing::{get, post};
 
 use crate::state::AppState;
 
-pub(crate) use trends::Kept;
+pub(crate) use analytics::Decided;
+pub(crate) use kept::Kept;
+pub(crate) use trends::Trends;
 
 /// All pages, and what they need.
 pub(crate) fn routes() -> Router<AppState> {

@@ -44,7 +44,7 @@ pub(super) async fn page(State(state): State<AppState>, visit: Visit) -> Result<
         store.alerts(true, first(ALERTS)),
     )
     .on(&visit)?;
-    let trends = state.kept.trends(&state.engine).await.on(&visit)?;
+    let trends = state.trends.latest(&state.engine).await.on(&visit)?;
     let more_trials = trials.next.is_some();
     let (watched, tried): (Vec<_>, Vec<_>) =
         trials.items.into_iter().partition(|record| record.trial.kind == TrialKind::HoldBack);

@@ -39,7 +39,7 @@ impl Conditions {
     }
 
     /// Adds a condition with a parameter for each `?` in it.
-    pub(super) fn with<const N: usize>(&mut self, fragment: &'static str, parameters: [Value; N]) {
+    pub(super) fn with<const N: usize>(&mut self, fragment: impl Into<Cow<'static, str>>, parameters: [Value; N]) {
         self.fragments.push(fragment.into());
         self.parameters.extend(parameters);
     }

@@ -33,6 +33,8 @@ const IMPACT: &str = "CASE o.potential_impact WHEN 'high' THEN 0 WHEN 'medium' T
 const PLANNED: &str = "o.planned DESC";
 /// Among those of one impact, the greatest first.
 const THEN: &str = "o.confidence DESC, o.occurrences DESC, o.id DESC";
+/// The same, as the index `optimization_opportunities_listed` has it.
+const LISTED: &str = "-o.confidence, -o.occurrences, -o.id";
 
 #[async_trait]
 impl OpportunityReads for SqlStore {
@@ -178,7 +180,7 @@ fn opportunities(
     conditions.given("o.potential_impact = ?", filter.impact.map(|impact| impact.as_str().to_owned()));
     conditions.given("n.environment = ?", filter.environment.clone());
     let head = format!("{SELECT} WHERE TRUE");
-    let tail = format!("ORDER BY {OPEN}, {IMPACT}, {THEN}");
+    let tail = format!("ORDER BY {OPEN}, {IMPACT}, {LISTED}");
     if let Some(cursor) = &page.cursor {
         let mut parts = Parts::of("o", cursor)?;
         let key: [Value; 5] = [
@@ -189,12 +191,7 @@ fn opportunities(
             parts.number()?.wrapping_neg().into(),
         ];
         parts.end()?;
-        conditions.with(
-            "(CASE WHEN o.status IN ('pending', 'in_progress') THEN 0 ELSE 1 END,
-              CASE o.potential_impact WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END,
-              -o.confidence, -o.occurrences, -o.id) > (?, ?, ?, ?, ?)",
-            key,
-        );
+        conditions.with(format!("({OPEN}, {IMPACT}, {LISTED}) > (?, ?, ?, ?, ?)"), key);
     }
     let (sql, parameters) = conditions.query(&head, &tail, page.clamped());
     let items = list::all(connection, "an opportunity", &sql, parameters, decode)?;
