@@ -70,6 +70,12 @@ pub trait EntityReads {
     /// When there is none, or its name is in several environments and none was given.
     async fn entity(&self, selector: EntitySelector) -> StoreResult<Entity>;
 
+    /// Those of these entities that there are, in no order, each once.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn entities_of(&self, keys: Vec<EntityKey>) -> StoreResult<Vec<Entity>>;
+
     /// The ties from or to an entity; all ties where none is named.
     ///
     /// # Errors
@@ -279,6 +285,12 @@ pub trait ImprovementReads {
     /// # Errors
     /// When there is none.
     async fn improvement(&self, id: i64) -> StoreResult<Improvement>;
+
+    /// Those of these improvements that there are, in no order, each once.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn improvements_of(&self, ids: Vec<i64>) -> StoreResult<Vec<Improvement>>;
 
     /// What became of an improvement, the earliest entry first.
     ///

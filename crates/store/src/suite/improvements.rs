@@ -63,6 +63,7 @@ pub async fn an_improvement_is_put_on_record_with_its_process(store: Subject) {
         version: 1,
     };
     assert_eq!(store.improvement(id).await.unwrap(), expected);
+    assert_eq!(store.improvements_of(vec![id, id + 99, id]).await.unwrap(), [expected.clone()]);
     let processes = store.processes_of(format!("improvement/{id}")).await.unwrap();
     let [process] = &processes[..] else { panic!("one process") };
     assert_eq!((process.instance.name.as_str(), process.instance.state.as_str()), (IMPROVEMENT_PROCESS, "validate"));

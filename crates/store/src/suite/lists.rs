@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use uplift_model::EntityType;
 use uplift_model::alert::{AlertFinding, AlertKind};
-use uplift_model::entity::EntityState;
+use uplift_model::entity::{EntityKey, EntityState};
 use uplift_model::event::{Event, EventKind, Outcome};
 use uplift_model::opportunity::{Impact, ImpactLevel, OpportunityKind, OpportunitySource, OpportunityStatus};
 
@@ -79,6 +79,13 @@ pub async fn pages_cover_entities(store: Subject) {
     assert_eq!(all.iter().map(|entity| entity.key).collect::<BTreeSet<_>>().len(), all.len());
     assert_eq!(all.iter().filter(|entity| entity.environment == "uplift").count(), 5);
     assert_eq!(walk(async |page| store.entities(EntityFilter::default(), page).await).await.len(), all.len() - 5);
+    let strangers = [EntityKey::new(EntityType::Agent, 9_999), EntityKey::new(EntityType::Context, 9_999)];
+    let wanted: Vec<EntityKey> =
+        [2, 0, 2, 1].map(|place: usize| all[place].key).into_iter().chain(strangers).collect();
+    let mut named = store.entities_of(wanted).await.unwrap();
+    named.sort_by_key(|entity| entity.key);
+    assert_eq!(named, all[..3]);
+    assert_eq!(store.entities_of(Vec::new()).await.unwrap(), []);
 }
 
 /// Events: all, of a task or trace, of an error group.

@@ -121,6 +121,7 @@ pub(crate) const READS: &[Read] = &[
     }),
     read!("entity by name", s, _w, one s.entity(select(EntityType::Tool, "tool-77"))),
     read!("entity by number", s, _w, one s.entity(select(EntityType::Agent, "7"))),
+    read!("entities_of", s, w, s.entities_of(w.agents.clone())),
     read!("revision", s, _w, one s.revision(bulk(77))),
     read!("revision_trail", s, w, s.revision_trail(w.agents[3], 10)),
     read!("defaults", s, w, s.defaults(w.agents[3])),
@@ -184,13 +185,13 @@ pub(crate) const READS: &[Read] = &[
     }),
     read!("task", s, _w, one s.task("task-3".into())),
     read!("task of a trace", s, _w, one s.task(format!("task of {:032x}", 7))),
-    read!("opportunities", s, _w, s.opportunities(OpportunityFilter::default(), page()), FINDINGS),
+    read!("opportunities", s, _w, s.opportunities(OpportunityFilter::default(), page()), NAMED),
     read!(
         "opportunities, the next page",
         s,
         _w,
         { then(|page| s.opportunities(OpportunityFilter::default(), page)) },
-        FINDINGS
+        NAMED
     ),
     read!(
         "opportunities that are open",
@@ -255,6 +256,7 @@ pub(crate) const READS: &[Read] = &[
         s.improvements(ImprovementFilter { opportunity_id: Some(2_007), ..ImprovementFilter::default() }, page())
     }),
     read!("improvement", s, _w, one s.improvement(1_007)),
+    read!("improvements_of", s, _w, s.improvements_of(vec![1_007, 1_009, 1_700])),
     read!("history_of", s, _w, s.history_of(1_007)),
     read!("last_change", s, w, s.last_change(w.agents[3])),
     read!("history", s, _w, s.history(None, page())),

@@ -1,7 +1,7 @@
 //! `/api/improvements/...`: what is being tried, and what came of it.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
@@ -46,9 +46,15 @@ pub(crate) struct Entities<'a> {
 }
 
 impl<'a> Entities<'a> {
-    /// None are known yet.
-    pub(crate) fn new(state: &'a AppState) -> Self {
-        Self { state, known: BTreeMap::new() }
+    /// These are asked for at once, others when they are needed.
+    pub(crate) async fn of(state: &'a AppState, keys: impl IntoIterator<Item = EntityKey>) -> Result<Self, WebError> {
+        let keys: BTreeSet<EntityKey> = keys.into_iter().collect();
+        let found = if keys.is_empty() {
+            Vec::new()
+        } else {
+            state.engine.store().entities_of(keys.into_iter().collect()).await?
+        };
+        Ok(Self { state, known: found.into_iter().map(|entity| (entity.key, entity)).collect() })
     }
 
     /// The entity of this key.
@@ -68,7 +74,7 @@ pub(crate) async fn entity_of(state: &AppState, key: EntityKey) -> Result<Entity
 }
 
 async fn with_names(state: &AppState, found: Paged<Model>) -> Result<Json<Page<Improvement>>, WebError> {
-    let mut entities = Entities::new(state);
+    let mut entities = Entities::of(state, found.items.iter().map(|improvement| improvement.entity)).await?;
     let mut improvements = Vec::with_capacity(found.items.len());
     for improvement in found.items {
         let entity = entities.get(improvement.entity).await?;

@@ -56,7 +56,8 @@ pub(super) async fn list(
     let TrialsQuery { agent, entity_type, entity, environment, .. } = query;
     filter.entity = named_entity(&state, EntityQuery { agent, entity_type, entity, environment }).await?;
     let found = state.engine.store().trials(filter, page).await?;
-    let (mut entities, now) = (Entities::new(&state), state.engine.now());
+    let now = state.engine.now();
+    let mut entities = Entities::of(&state, found.items.iter().map(|record| record.entity)).await?;
     let mut trials = Vec::with_capacity(found.items.len());
     for record in &found.items {
         trials.push(Trial::of(record, entities.get(record.entity).await?, now));

@@ -280,7 +280,8 @@ async fn neighbours(
     key: EntityKey,
     ties: &[Relationship],
 ) -> Result<(Vec<Node>, Vec<Node>), WebError> {
-    let mut entities = Entities::new(state);
+    let others = ties.iter().map(|tie| if tie.from == key { tie.to } else { tie.from });
+    let mut entities = Entities::of(state, others).await?;
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for tie in ties {
         let (other, side) = if tie.from == key { (tie.to, &mut after) } else { (tie.from, &mut before) };
@@ -313,9 +314,10 @@ async fn reached(state: &AppState, key: EntityKey) -> Result<Vec<(EntityKey, Str
     let reached: BTreeMap<EntityKey, f64> = relationship::impact(&all, key);
     let mut reached: Vec<(EntityKey, f64)> = reached.into_iter().collect();
     reached.sort_by(|one, other| other.1.total_cmp(&one.1));
-    let mut entities = Entities::new(state);
-    let mut named = Vec::with_capacity(reached.len().min(MAX_REACHED));
-    for (other, strength) in reached.into_iter().take(MAX_REACHED) {
+    reached.truncate(MAX_REACHED);
+    let mut entities = Entities::of(state, reached.iter().map(|(other, _)| *other)).await?;
+    let mut named = Vec::with_capacity(reached.len());
+    for (other, strength) in reached {
         named.push((other, entities.get(other).await?.name.clone(), strength));
     }
     Ok(named)

@@ -1,5 +1,7 @@
 //! `/improvements`: what is tried, what waits, and what came of the rest.
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
@@ -31,10 +33,13 @@ pub(super) struct Row {
 
 /// Adds to trials what is tried, and where.
 pub(super) async fn rows(state: &AppState, trials: Vec<TrialRecord>) -> Result<Vec<Row>, WebError> {
-    let mut entities = Entities::new(state);
+    let mut entities = Entities::of(state, trials.iter().map(|record| record.entity)).await?;
+    let tried = trials.iter().map(|record| record.improvement_id).collect();
+    let improvements = state.engine.store().improvements_of(tried).await?;
+    let improvements: HashMap<i64, Improvement> = improvements.into_iter().map(|one| (one.id, one)).collect();
     let mut rows = Vec::with_capacity(trials.len());
     for record in trials {
-        let improvement = state.engine.store().improvement(record.improvement_id).await?;
+        let Some(improvement) = improvements.get(&record.improvement_id).cloned() else { continue };
         let entity = entities.get(record.entity).await?.clone();
         rows.push(Row { record, improvement, entity });
     }
@@ -129,7 +134,7 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Adds to improvements what they change.
     pub(super) async fn of(state: &AppState, improvements: Vec<Improvement>) -> Result<Vec<Self>, WebError> {
-        let mut entities = Entities::new(state);
+        let mut entities = Entities::of(state, improvements.iter().map(|improvement| improvement.entity)).await?;
         let mut waiting = Vec::with_capacity(improvements.len());
         for improvement in improvements {
             let entity = entities.get(improvement.entity).await?.clone();

@@ -10,7 +10,7 @@ use super::cursor::{Cursor, Parts};
 use super::decode::Columns;
 use super::{list, names, place, served};
 use crate::error::{StoreError, StoreResult};
-use crate::logic::fault::Fault;
+use crate::logic::fault::{Fault, corrupt};
 use crate::logic::ties;
 use crate::page::{PageRequest, Paged};
 use crate::reads::EntityReads;
@@ -31,6 +31,10 @@ impl EntityReads for SqlStore {
 
     async fn entity(&self, selector: EntitySelector) -> StoreResult<Entity> {
         self.read("reading an entity", move |connection| entity(connection, &selector)).await
+    }
+
+    async fn entities_of(&self, keys: Vec<EntityKey>) -> StoreResult<Vec<Entity>> {
+        self.read("reading entities", move |connection| named(connection, &keys)).await
     }
 
     async fn relationships(&self, entity: Option<EntityKey>) -> StoreResult<Vec<Relationship>> {
@@ -101,6 +105,24 @@ fn entities(connection: &Connection, filter: &EntityFilter, page: &PageRequest) 
     Ok(list::page(items, page, |last| {
         Cursor::of("n").text(last.key.entity_type.as_str()).number(last.key.entity_id).finish()
     }))
+}
+
+fn named(connection: &Connection, keys: &[EntityKey]) -> Result<Vec<Entity>, Fault> {
+    let keys: Vec<_> = keys.iter().map(|key| (key.entity_type.as_str(), key.entity_id)).collect();
+    let keys = serde_json::to_string(&keys).map_err(|error| corrupt("keys of entities", error))?;
+    // One by one by the key: the server does not see how few are wanted.
+    let sql = format!(
+        "SELECT n.entity_type, n.entity_id, n.environment, n.name, n.state, n.improvement_config, n.revision_id,
+            n.created_at, n.last_seen_at, n.version
+        FROM (SELECT DISTINCT value ->> 0 AS entity_type, CAST(value ->> 1 AS bigint) AS entity_id FROM {}) AS wanted {}",
+        connection.each("?1", "key"),
+        connection.either(
+            "CROSS JOIN entities AS n ON n.entity_type = wanted.entity_type AND n.entity_id = wanted.entity_id",
+            "JOIN LATERAL (SELECT * FROM entities AS e
+                WHERE e.entity_type = wanted.entity_type AND e.entity_id = wanted.entity_id OFFSET 0) AS n ON TRUE",
+        ),
+    );
+    list::all(connection, "an entity", &sql, [keys], decode)
 }
 
 fn entity(connection: &Connection, selector: &EntitySelector) -> Result<Entity, Fault> {

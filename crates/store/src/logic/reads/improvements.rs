@@ -12,7 +12,7 @@ use super::cursor::{Cursor, Parts};
 use super::decode::Columns;
 use super::list;
 use crate::error::{StoreError, StoreResult};
-use crate::logic::fault::Fault;
+use crate::logic::fault::{Fault, corrupt};
 use crate::page::{PageRequest, Paged};
 use crate::reads::ImprovementReads;
 use crate::rows::{AnalyticsRow, EntityStatusRow, HistoryRow, ImprovementFilter};
@@ -35,6 +35,10 @@ impl ImprovementReads for SqlStore {
             found.ok_or_else(|| StoreError::not_found("improvement", id).into())
         })
         .await
+    }
+
+    async fn improvements_of(&self, ids: Vec<i64>) -> StoreResult<Vec<Improvement>> {
+        self.read("reading improvements", move |connection| named(connection, &ids)).await
     }
 
     async fn history_of(&self, improvement_id: i64) -> StoreResult<Vec<HistoryRow>> {
@@ -139,6 +143,15 @@ fn active(connection: &Connection, page: &PageRequest) -> Result<Paged<Improveme
     let (sql, parameters) = conditions.query(HEAD, "ORDER BY i.id", page.clamped());
     let items = list::all(connection, "an improvement", &sql, parameters, decode)?;
     Ok(list::page(items, page, |last| Cursor::of("i").number(last.id).finish()))
+}
+
+fn named(connection: &Connection, ids: &[i64]) -> Result<Vec<Improvement>, Fault> {
+    let ids = serde_json::to_string(ids).map_err(|error| corrupt("numbers of improvements", error))?;
+    let listed = connection.either(
+        "SELECT value FROM json_each(?1)",
+        "SELECT CAST(value AS bigint) FROM json_array_elements_text(CAST(?1 AS json)) AS listed (value)",
+    );
+    list::all(connection, "an improvement", &format!("{HEAD} AND i.id IN ({listed})"), [ids], decode)
 }
 
 fn improvements(
