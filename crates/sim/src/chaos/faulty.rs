@@ -221,6 +221,7 @@ reads! {
     EntityReads {
         fn entities(filter: EntityFilter, page: PageRequest) -> Paged<Entity>;
         fn entity(selector: EntitySelector) -> Entity;
+        fn entities_of(keys: Vec<EntityKey>) -> Vec<Entity>;
         fn relationships(entity: Option<EntityKey>) -> Vec<Relationship>;
         fn revision(id: RevisionId) -> Configuration;
         fn revision_trail(entity: EntityKey, limit: u32) -> Vec<RevisionSince>;
@@ -261,6 +262,7 @@ reads! {
         fn active_improvements(page: PageRequest) -> Paged<Improvement>;
         fn improvements(filter: ImprovementFilter, page: PageRequest) -> Paged<Improvement>;
         fn improvement(id: i64) -> Improvement;
+        fn improvements_of(ids: Vec<i64>) -> Vec<Improvement>;
         fn history_of(improvement_id: i64) -> Vec<HistoryRow>;
         fn track_records() -> Vec<TrackRecord>;
         fn last_change(entity: EntityKey) -> Option<Time>;
