@@ -10,3 +10,6 @@ CREATE INDEX optimization_opportunities_listed ON optimization_opportunities (
 -- What came of improvements is counted without reading their reports.
 CREATE INDEX improvement_history_counted
     ON improvement_history (outcome, improvement_type, entity_type, entity_id, decided_at, effectiveness);
+
+-- The few that wait for somebody, among all that were ever decided.
+CREATE INDEX improvements_by_status ON improvements (status, id);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use uplift_cycle::decide::claims::{self, Entry, Helped};
@@ -49,6 +50,8 @@ struct Read {
     decided: Vec<Decided>,
     /// True where the history is longer than may be read.
     too_long: bool,
+    /// What was answered last, after which decision.
+    answered: Option<(i64, Arc<WhatHelped>)>,
 }
 
 #[derive(Debug)]
@@ -64,9 +67,17 @@ impl Engine {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn what_helped(&self) -> StoreResult<WhatHelped> {
+    pub async fn what_helped(&self) -> StoreResult<Arc<WhatHelped>> {
         let false_claims = self.policy().engine.false_claims;
         let mut known = self.helped().0.lock().await;
+        // Read before the history, so that what is decided meanwhile is asked for the next time.
+        let last = self.store().last_decision().await?;
+        if let Some((at, answer)) = &known.answered
+            && *at == last
+            && answer.false_claims.to_bits() == false_claims.to_bits()
+        {
+            return Ok(Arc::clone(answer));
+        }
         let decided = self.store().metrics().await?.decided;
         read_new(self, &mut known).await?;
         if !known.too_long && known.counted() < decided {
@@ -82,7 +93,9 @@ impl Engine {
                 *by_type.entry(decided.improvement_type.clone()).or_insert(0) += 1;
             }
         }
-        Ok(WhatHelped { false_claims, improvements, by_type })
+        let answer = Arc::new(WhatHelped { false_claims, improvements, by_type });
+        known.answered = Some((last, Arc::clone(&answer)));
+        Ok(answer)
     }
 }
 
@@ -122,7 +135,7 @@ async fn read_new(engine: &Engine, known: &mut Read) -> StoreResult<()> {
         }
     }
     tracing::warn!("the history is too long to say which improvements helped");
-    *known = Read { decided: Vec::new(), too_long: true };
+    *known = Read { too_long: true, ..Read::default() };
     Ok(())
 }
 

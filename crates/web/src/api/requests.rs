@@ -177,7 +177,7 @@ pub(crate) async fn status(state: &AppState, caller: &Caller, id: i64) -> Result
     let request = state.engine.store().request(id).await?;
     may_see(caller, &request)?;
     let verdict = match state.engine.verdict_of(&request).await? {
-        Some(row) => Some(Decided::of(row, &state.engine.what_helped().await?)),
+        Some(row) => Some(Decided::of(row, &*state.engine.what_helped().await?)),
         None => None,
     };
     Ok(Request::from(request).with(verdict))

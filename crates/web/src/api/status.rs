@@ -31,6 +31,6 @@ pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Status>
         counts: counts.into(),
         storage: Storage::new(storage, full_since),
         system: system.into(),
-        claims: helped.into(),
+        claims: (&*helped).into(),
     }))
 }

@@ -1,6 +1,7 @@
 //! `/analytics`: what came of improvements, by type, by entity and by day; and what agents did.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -36,7 +37,7 @@ pub(crate) struct Decided {
     types: Vec<AnalyticsRow>,
     entities: Vec<EntityAnalyticsRow>,
     days: Vec<DayDecisions>,
-    helped: WhatHelped,
+    helped: Arc<WhatHelped>,
 }
 
 impl Answer for Decided {

@@ -44,8 +44,8 @@ pub(crate) struct Claims {
     false_claims: f64,
 }
 
-impl From<WhatHelped> for Claims {
-    fn from(helped: WhatHelped) -> Self {
+impl From<&WhatHelped> for Claims {
+    fn from(helped: &WhatHelped) -> Self {
         Self { helped: helped.standing(), possible: helped.improvements.len(), false_claims: helped.false_claims }
     }
 }
