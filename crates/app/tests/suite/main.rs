@@ -10,6 +10,7 @@ mod access;
 mod browser;
 mod control;
 mod demo;
+mod docs;
 mod full_disk;
 mod http;
 mod import;
