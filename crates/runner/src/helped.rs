@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use tokio::sync::Mutex;
 use uplift_cycle::decide::claims::{self, Entry, Helped};
 use uplift_model::Time;
@@ -142,8 +143,7 @@ async fn read_new(engine: &Engine, known: &mut Read) -> StoreResult<()> {
 /// What a claim needs of an entry; none where its outcome is not one of today's.
 fn decided(row: &HistoryRow) -> Option<Decided> {
     let outcome = HistoryOutcome::from_str(&row.outcome).ok()?;
-    let verdict: Option<Verdict> =
-        row.verdict.as_ref().and_then(|verdict| serde_json::from_value(verdict.clone()).ok());
+    let verdict: Option<Verdict> = row.verdict.as_ref().and_then(|verdict| Verdict::deserialize(verdict).ok());
     let log_helped = claims::log_helped(row.started_at.is_some(), outcome, verdict.as_ref());
     let entry = Entry { improvement_id: row.improvement_id, outcome, log_helped };
     Some(Decided { at: row.decided_at, improvement_type: row.improvement_type.clone(), entry })

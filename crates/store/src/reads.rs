@@ -22,10 +22,10 @@ use crate::error::StoreResult;
 use crate::notices::Notices;
 use crate::page::{PageRequest, Paged};
 use crate::rows::{
-    AnalyticsRow, AuditFilter, ClaimTerms, Counts, DecisionRow, EntityFilter, EntitySelector, EntityStatusRow,
-    EntityTrend, EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter,
-    InboxRow, LeaseRow, Mark, MetricsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow,
-    RevisionSince, ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
+    AnalyticsRow, AuditFilter, ClaimTerms, Counts, DecisionRow, EffectRow, EntityFilter, EntitySelector,
+    EntityStatusRow, EntityTrend, EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow,
+    ImprovementFilter, InboxRow, LeaseRow, Mark, MetricsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow,
+    ProcessRow, RevisionSince, ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
 };
 use crate::writes::Writes;
 
@@ -315,6 +315,12 @@ pub trait ImprovementReads {
     /// # Errors
     /// When the engine fails.
     async fn history(&self, entity: Option<EntityKey>, page: PageRequest) -> StoreResult<Paged<HistoryRow>>;
+
+    /// What the decided improvements of an entity did, in no order.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn effects_of(&self, entity: EntityKey) -> StoreResult<Vec<EffectRow>>;
 
     /// The view `improvement_analytics`.
     ///

@@ -372,6 +372,15 @@ pub struct HistoryRow {
     pub verdict: Option<serde_json::Value>,
 }
 
+/// What a decided improvement did, without what is told of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EffectRow {
+    /// How it ended, as in [`HistoryRow`].
+    pub outcome: String,
+    /// How much better with its interval, from -1 to 1: estimate, low, high. None where it was not measured.
+    pub effectiveness: Option<(f64, f64, f64)>,
+}
+
 /// A row of the view `self_improvement_status`: one entity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EntityStatusRow {

@@ -8,7 +8,7 @@ use uplift_runner::Engine;
 
 use crate::access::{Access, Guarding};
 use crate::api::room_for_bodies;
-use crate::dashboard::{Decided, Kept, Trends};
+use crate::dashboard::{Decided, Kept, Ties, Trends};
 use crate::guard::AllowedHosts;
 
 /// Clients that may listen to changes at the same time.
@@ -26,9 +26,10 @@ pub struct AppState {
     pub(crate) bodies: Arc<Semaphore>,
     /// Who is let in.
     pub(crate) access: Access,
-    /// What the dashboard shows of the fleet, and of what was decided.
+    /// What the dashboard shows of the fleet, and of what was decided, and how it hangs together.
     pub(crate) trends: Kept<Trends>,
     pub(crate) decided: Kept<Decided>,
+    pub(crate) ties: Kept<Ties>,
 }
 
 impl AppState {
@@ -51,6 +52,7 @@ impl AppState {
             access: Access::default(),
             trends: Kept::default(),
             decided: Kept::default(),
+            ties: Kept::default(),
         }
     }
 

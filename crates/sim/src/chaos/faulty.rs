@@ -24,10 +24,10 @@ use uplift_model::trial::{AssignmentUnit, TrialRecord, UnitRecord};
 use uplift_model::{Hour, Time};
 use uplift_store::rows::{
     AnalyticsRow, AuditFilter, ClaimTerms, Counts, DayDecisions, DayTasks, DecisionRow, DeliveryCounts,
-    DeliveryFilter, EntityAnalyticsRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend, EntityWindowRows,
-    ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow, LeaseRow, Mark,
-    MetricsRow, NewsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow, RequestFilter,
-    RevisionSince, ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
+    DeliveryFilter, EffectRow, EntityAnalyticsRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend,
+    EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow,
+    LeaseRow, Mark, MetricsRow, NewsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow,
+    RequestFilter, RevisionSince, ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
 };
 use uplift_store::{
     AccessReads, DetectionReads, EntityReads, EventReads, ImprovementReads, IntakeBatch, IntakeReceipt, NewsReads,
@@ -267,6 +267,7 @@ reads! {
         fn track_records() -> Vec<TrackRecord>;
         fn last_change(entity: EntityKey) -> Option<Time>;
         fn history(entity: Option<EntityKey>, page: PageRequest) -> Paged<HistoryRow>;
+        fn effects_of(entity: EntityKey) -> Vec<EffectRow>;
         fn analytics() -> Vec<AnalyticsRow>;
         fn entity_status(entity: EntityKey) -> EntityStatusRow;
     }

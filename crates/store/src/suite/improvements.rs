@@ -63,7 +63,7 @@ pub async fn an_improvement_is_put_on_record_with_its_process(store: Subject) {
         version: 1,
     };
     assert_eq!(store.improvement(id).await.unwrap(), expected);
-    assert_eq!(store.improvements_of(vec![id, id + 99, id]).await.unwrap(), [expected.clone()]);
+    assert_eq!(store.improvements_of(vec![id, id + 99, id]).await.unwrap(), std::slice::from_ref(&expected));
     let processes = store.processes_of(format!("improvement/{id}")).await.unwrap();
     let [process] = &processes[..] else { panic!("one process") };
     assert_eq!((process.instance.name.as_str(), process.instance.state.as_str()), (IMPROVEMENT_PROCESS, "validate"));
@@ -338,6 +338,10 @@ pub async fn history_tells_what_became_of_it(store: Subject) {
     let unknown = entry(id + 1, a, HistoryOutcome::Kept, 0.1);
     assert!(matches!(step(&*store, record(&unknown)).await, Err(StoreError::NotFound { .. })));
     assert_eq!(store.history(Some(a), whole()).await.unwrap().items.len(), 2);
+    let mut effects = store.effects_of(a).await.unwrap();
+    effects.sort_by(|one, other| one.outcome.cmp(&other.outcome));
+    let effects: Vec<_> = effects.iter().map(|row| (row.outcome.as_str(), row.effectiveness)).collect();
+    assert_eq!(effects, [("kept", Some((0.25, -0.5, 0.5))), ("rolled_back", None)]);
 }
 
 /// Proposers are known by what became of their proposals in the end.

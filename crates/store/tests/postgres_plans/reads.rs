@@ -261,6 +261,7 @@ pub(crate) const READS: &[Read] = &[
     read!("last_change", s, w, s.last_change(w.agents[3])),
     read!("history", s, _w, s.history(None, page())),
     read!("history, the next page", s, _w, then(|page| s.history(None, page))),
+    read!("effects_of", s, w, s.effects_of(w.agents[3])),
     read!("history of an agent", s, w, s.history(Some(w.agents[3]), page())),
     read!("entity_status", s, w, one s.entity_status(w.agents[3])),
     read!("trials", s, _w, then(|page| s.trials(TrialFilter::default(), page))),

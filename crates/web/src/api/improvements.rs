@@ -11,7 +11,6 @@ use uplift_model::entity::{Entity, EntityKey};
 use uplift_model::history::HistoryOutcome;
 use uplift_model::improvement::{Improvement as Model, ImprovementStatus};
 use uplift_model::revision::{Configuration, Revision, RevisionId};
-use uplift_store::page::MAX_PAGE;
 use uplift_store::rows::{EntitySelector, HistoryRow, ImprovementFilter, TrialFilter};
 use uplift_store::{PageRequest, Paged};
 use utoipa::IntoParams;
@@ -275,10 +274,8 @@ pub(super) async fn effectiveness(
     let store = state.engine.store();
     let entity = store.entity(selector(&entity_type, entity, query.environment)?).await?;
     let status = store.entity_status(entity.key).await?.into();
-    let decided = store.history(Some(entity.key), PageRequest::first(MAX_PAGE)).await?.items;
-    let of = |outcome: HistoryOutcome| {
-        Effect::of(decided.iter().filter(|row: &&HistoryRow| row.outcome == outcome.as_str()))
-    };
+    let effects = store.effects_of(entity.key).await?;
+    let of = |outcome| Effect::of(&effects, outcome);
     let (kept, rolled_back) = (of(HistoryOutcome::Kept), of(HistoryOutcome::RolledBack));
     let history = self::decided(&state, store.history(Some(entity.key), page).await?).await?;
     Ok(Json(Effectiveness { entity: entity.into(), status, kept, rolled_back, history }))

@@ -16,16 +16,17 @@ use uplift_model::revision::{Configuration, RevisionId};
 use uplift_model::rollup::OperationDelta;
 use uplift_model::task::Task;
 use uplift_model::{Hour, Time};
-use uplift_store::PageRequest;
-use uplift_store::page::MAX_PAGE;
+use uplift_runner::Engine;
 use uplift_store::rows::{
-    EntityStatusRow, HistoryRow, ImprovementFilter, OpportunityFilter, RevisionSince, TaskFilter,
+    EffectRow, EntityStatusRow, HistoryRow, ImprovementFilter, OpportunityFilter, RevisionSince, TaskFilter,
 };
+use uplift_store::{PageRequest, StoreResult};
 
 use super::chart::{self, Line, Node, Point, Series, graph, line};
 use super::entities::standing;
 use super::failed::{OnPage, PageError};
 use super::improvements::{Waiting, brief as improvements_list};
+use super::kept::Answer;
 use super::layout::{self, Place};
 use super::opportunities::brief_table as opportunities_list;
 use super::overview::decided_table;
@@ -46,7 +47,7 @@ const IMPROVEMENTS: u32 = 10;
 const OPPORTUNITIES: u32 = 8;
 const REVISIONS: u32 = 20;
 const REVIEWS: u32 = 10;
-const DECIDED: usize = 8;
+const DECIDED: u32 = 8;
 /// Most entities that a change can reach that are listed.
 const MAX_REACHED: usize = 40;
 /// Hours that are drawn.
@@ -58,12 +59,25 @@ pub(super) struct Query {
     environment: Option<String>,
 }
 
+/// How all entities hang together.
+#[derive(Debug)]
+pub(crate) struct Ties(Vec<Relationship>);
+
+impl Answer for Ties {
+    const WHAT: &'static str = "how entities hang together";
+
+    async fn work_out(engine: &Engine) -> StoreResult<Self> {
+        Ok(Self(engine.store().relationships(None).await?))
+    }
+}
+
 /// Everything that the page tells of an entity.
 struct Seen {
     of: Entity,
     status: EntityStatusRow,
     trail: Vec<RevisionSince>,
     decided: Vec<HistoryRow>,
+    effects: Vec<EffectRow>,
     reviews: Vec<Review>,
     improvements: Vec<Waiting>,
     opportunities: Vec<Opportunity>,
@@ -78,10 +92,11 @@ struct Seen {
 impl Seen {
     async fn read(state: &AppState, of: Entity, now: Time) -> Result<Self, WebError> {
         let (store, key, first) = (state.engine.store(), of.key, PageRequest::first);
-        let (status, trail, decided, reviews, ties) = tokio::try_join!(
+        let (status, trail, decided, effects, reviews, ties) = tokio::try_join!(
             store.entity_status(key),
             store.revision_trail(key, REVISIONS),
-            store.history(Some(key), first(MAX_PAGE)),
+            store.history(Some(key), first(DECIDED)),
+            store.effects_of(key),
             store.reviews(key, REVIEWS),
             store.relationships(Some(key)),
         )?;
@@ -101,6 +116,7 @@ impl Seen {
             improvements: Waiting::of(state, improvements.items).await?,
             reached: reached(state, key).await?,
             decided: decided.items,
+            effects,
             opportunities: opportunities.items,
             tasks: tasks.items,
             hours: history.hours,
@@ -161,9 +177,9 @@ fn improved(visit: &Visit, seen: &Seen) -> Markup {
         "improvements",
         "Improvements",
         &html! {
-            (effect(&seen.decided))
+            (effect(&seen.effects))
             @if seen.improvements.is_empty() { p.muted { "None yet." } } @else { (improvements_list(visit, &seen.improvements)) }
-            @if !seen.decided.is_empty() { h3 { "Decided" } (decided_table(visit, seen.decided.get(..DECIDED).unwrap_or(&seen.decided), false)) }
+            @if !seen.decided.is_empty() { h3 { "Decided" } (decided_table(visit, &seen.decided, false)) }
         },
     )
 }
@@ -240,10 +256,8 @@ fn did(hours: &[(Hour, OperationDelta)]) -> Markup {
     } }
 }
 
-fn effect(decided: &[HistoryRow]) -> Markup {
-    let of = |outcome: HistoryOutcome| {
-        Effect::of(decided.iter().filter(|row: &&HistoryRow| row.outcome == outcome.as_str()))
-    };
+fn effect(effects: &[EffectRow]) -> Markup {
+    let of = |outcome| Effect::of(effects, outcome);
     html! { @for (name, effect) in [("Kept", of(HistoryOutcome::Kept)), ("Taken back", of(HistoryOutcome::RolledBack))] {
         @if let (Some(mean), Some(low), Some(high)) = (effect.mean_effectiveness, effect.low, effect.high) {
             p.effect { span { (name) ", " (format::count(effect.count as i64)) ": mean effectiveness " b { (format::change(mean)) } " "
@@ -310,8 +324,8 @@ fn ties_table(before: &[Node], after: &[Node]) -> Markup {
 
 /// Entities that a change of this one can reach, the strongest first.
 async fn reached(state: &AppState, key: EntityKey) -> Result<Vec<(EntityKey, String, f64)>, WebError> {
-    let all = state.engine.store().relationships(None).await?;
-    let reached: BTreeMap<EntityKey, f64> = relationship::impact(&all, key);
+    let all = state.ties.latest(&state.engine).await?;
+    let reached: BTreeMap<EntityKey, f64> = relationship::impact(&all.0, key);
     let mut reached: Vec<(EntityKey, f64)> = reached.into_iter().collect();
     reached.sort_by(|one, other| other.1.total_cmp(&one.1));
     reached.truncate(MAX_REACHED);

@@ -50,6 +50,7 @@ use axum::routing::{get, post};
 use crate::state::AppState;
 
 pub(crate) use analytics::Decided;
+pub(crate) use entity::Ties;
 pub(crate) use kept::Kept;
 pub(crate) use trends::Trends;
 

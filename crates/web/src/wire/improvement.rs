@@ -8,7 +8,7 @@ use uplift_model::entity::Entity as ModelEntity;
 use uplift_model::history::HistoryOutcome;
 use uplift_model::improvement::Improvement as Model;
 use uplift_runner::helped::WhatHelped;
-use uplift_store::rows::{AnalyticsRow, HistoryRow};
+use uplift_store::rows::{AnalyticsRow, EffectRow, HistoryRow};
 use utoipa::ToSchema;
 
 use super::entity::{Entity, EntityStatus, json};
@@ -316,13 +316,10 @@ pub(crate) struct Effect {
 }
 
 impl Effect {
-    /// Of decided improvements.
-    pub(crate) fn of<'a>(rows: impl IntoIterator<Item = &'a HistoryRow>) -> Self {
-        let rows: Vec<&HistoryRow> = rows.into_iter().collect();
-        let measured: Vec<(f64, f64, f64)> = rows
-            .iter()
-            .filter_map(|row| Some((row.effectiveness?, row.effectiveness_low?, row.effectiveness_high?)))
-            .collect();
+    /// Of those that ended like this.
+    pub(crate) fn of(rows: &[EffectRow], outcome: HistoryOutcome) -> Self {
+        let rows: Vec<&EffectRow> = rows.iter().filter(|row| row.outcome == outcome.as_str()).collect();
+        let measured: Vec<(f64, f64, f64)> = rows.iter().filter_map(|row| row.effectiveness).collect();
         if measured.is_empty() {
             return Self { count: rows.len(), ..Self::default() };
         }
@@ -343,39 +340,22 @@ impl Effect {
 
 #[cfg(test)]
 mod tests {
-    use uplift_model::{EntityKey, EntityType};
-
     use super::*;
 
-    fn row(interval: Option<(f64, f64, f64)>) -> HistoryRow {
-        HistoryRow {
-            improvement_id: 1,
-            entity: EntityKey::new(EntityType::Agent, 1),
-            entity_name: "a".to_owned(),
-            improvement_type: "performance_tuning".to_owned(),
-            outcome: "kept".to_owned(),
-            reason: None,
-            started_at: None,
-            decided_at: Time::from_micros(0),
-            metrics_before: None,
-            metrics_after: None,
-            effectiveness: interval.map(|it| it.0),
-            effectiveness_low: interval.map(|it| it.1),
-            effectiveness_high: interval.map(|it| it.2),
-            rollback_revision: None,
-            report: None,
-            verdict: None,
-        }
+    fn row(effectiveness: Option<(f64, f64, f64)>) -> EffectRow {
+        EffectRow { outcome: "kept".to_owned(), effectiveness }
     }
 
     #[test]
     fn effects_are_averaged_with_their_intervals() {
-        assert_eq!(Effect::of(&[]), Effect::default());
-        assert_eq!(Effect::of(&[row(None)]), Effect { count: 1, ..Effect::default() });
-        let one = Effect::of(&[row(Some((0.3, 0.1, 0.5))), row(None)]);
+        let of = |rows: &[EffectRow]| Effect::of(rows, HistoryOutcome::Kept);
+        assert_eq!(of(&[]), Effect::default());
+        assert_eq!(of(&[row(None)]), Effect { count: 1, ..Effect::default() });
+        let one =
+            of(&[row(Some((0.3, 0.1, 0.5))), row(None), EffectRow { outcome: "rolled_back".into(), ..row(None) }]);
         assert_eq!((one.count, one.mean_effectiveness), (2, Some(0.3)));
         assert!((one.low.unwrap() - 0.1).abs() < 1e-9 && (one.high.unwrap() - 0.5).abs() < 1e-9);
-        let four = Effect::of(&[(0.2, 0.0, 0.4); 4].map(|interval| row(Some(interval))));
+        let four = of(&[(0.2, 0.0, 0.4); 4].map(|interval| row(Some(interval))));
         assert!((four.low.unwrap() - 0.1).abs() < 1e-9 && (four.high.unwrap() - 0.3).abs() < 1e-9, "{four:?}");
     }
 }

@@ -15,7 +15,7 @@ use crate::error::{StoreError, StoreResult};
 use crate::logic::fault::{Fault, corrupt};
 use crate::page::{PageRequest, Paged};
 use crate::reads::ImprovementReads;
-use crate::rows::{AnalyticsRow, EntityStatusRow, HistoryRow, ImprovementFilter};
+use crate::rows::{AnalyticsRow, EffectRow, EntityStatusRow, HistoryRow, ImprovementFilter};
 use crate::store::SqlStore;
 
 #[async_trait]
@@ -67,6 +67,24 @@ impl ImprovementReads for SqlStore {
 
     async fn history(&self, entity: Option<EntityKey>, page: PageRequest) -> StoreResult<Paged<HistoryRow>> {
         self.read("listing decided improvements", move |connection| history(connection, entity, &page)).await
+    }
+
+    async fn effects_of(&self, entity: EntityKey) -> StoreResult<Vec<EffectRow>> {
+        self.read("reading what improvements did", move |connection| {
+            let sql = "SELECT outcome, effectiveness, effectiveness_low, effectiveness_high
+                FROM improvement_history WHERE entity_type = ?1 AND entity_id = ?2";
+            list::all(connection, "an effect", sql, (entity.entity_type.as_str(), entity.entity_id), |row| {
+                let mut columns = Columns::of(row, "an effect");
+                let outcome = columns.get()?;
+                let (estimate, low): (Option<f64>, Option<f64>) = (columns.get()?, columns.get()?);
+                let effectiveness = estimate.zip(low).zip(columns.get()?);
+                Ok(EffectRow {
+                    outcome,
+                    effectiveness: effectiveness.map(|((estimate, low), high)| (estimate, low, high)),
+                })
+            })
+        })
+        .await
     }
 
     async fn analytics(&self) -> StoreResult<Vec<AnalyticsRow>> {
