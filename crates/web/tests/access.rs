@@ -126,6 +126,35 @@ async fn an_agent_reports_for_itself_only() {
 }
 
 #[tokio::test]
+async fn a_score_that_an_agent_gives_itself_is_its_own_word() {
+    let server = guarded();
+    let agent = token(&server, "agent", Role::Agent, &["agent/researcher"]).await;
+    let runner = token(&server, "runner", Role::Agent, &["agent/*"]).await;
+    let score = |id: &str, more: &Value| {
+        let mut event = json!({"id": id, "event_type": "FEEDBACK", "agent": "researcher", "task_id": "t",
+            "attributes": {"name": "solved", "score": 1}});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!([event])
+    };
+    let cases = [
+        ("1", &agent, json!({}), "self"),
+        ("2", &agent, json!({"source": "environment"}), "self"),
+        ("3", &agent, json!({"source": "self"}), "self"),
+        ("4", &runner, json!({}), "environment"),
+        ("5", &runner, json!({"source": "human"}), "human"),
+    ];
+    for (id, token, more, source) in cases {
+        let answer = ask(&server, token, Method::POST, "/api/events", Some(score(id, &more))).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["accepted"]), (200, &json!(1)), "{more}");
+        let stored = server.engine.store().event("t".into(), id.into()).await.unwrap();
+        assert_eq!(stored.source.as_str(), source, "{id} {more}");
+    }
+    let answer =
+        ask(&server, &agent, Method::POST, "/api/events", Some(score("6", &json!({"source": "human"})))).await;
+    assert_eq!(answer.json()["rejected"][0]["code"], "not_yours", "{}", answer.json());
+}
+
+#[tokio::test]
 async fn an_agent_resolves_for_itself_only() {
     let server = guarded();
     let a = token(&server, "a", Role::Agent, &["production:agent/a"]).await;

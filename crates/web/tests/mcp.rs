@@ -20,7 +20,7 @@ use uplift_web::Guarding;
 async fn server() -> Server {
     let requests = RequestsPolicy { agents: vec!["agent/researcher".parse().unwrap()], ..RequestsPolicy::default() };
     let policy = Policy { requests, ..Policy::default() };
-    let server = Server::guarded(policy, Guarding { tokens: true, ..Guarding::default() });
+    let server = Server::guarded(policy, Guarding { tokens: true, behind_proxy: true, ..Guarding::default() });
     let operator = token(&server, "ops", Role::Operator, &[]).await;
     for (path, configuration) in [
         (
@@ -57,6 +57,7 @@ async fn send(server: &Server, token: &str, method: Method, path: &str, body: &V
         ("authorization", bearer.as_str()),
         ("content-type", "application/json"),
         ("accept", "application/json, text/event-stream"),
+        ("x-forwarded-for", "192.0.2.7"),
     ];
     server.request(method, path, &headers, Body::from(body.to_string())).await
 }
@@ -200,7 +201,9 @@ async fn an_agent_asks_and_hears_of_it() {
 
     let admin = token(&server, "root", Role::Admin, &[]).await;
     let log = send(&server, &admin, Method::GET, "/api/audit", &Value::Null).await.json();
-    assert!(log.to_string().contains("MCP request_improvement"), "{log}");
+    let entries = log["items"].as_array().unwrap();
+    let entry = entries.iter().find(|entry| entry["action"] == "MCP request_improvement");
+    assert_eq!(entry.unwrap_or_else(|| panic!("{log}"))["peer"], "192.0.2.7");
 }
 
 #[tokio::test]

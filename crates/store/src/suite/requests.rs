@@ -200,6 +200,16 @@ pub async fn named_tasks_are_found(store: Subject) {
     let found = store.named_tasks("production".into(), names).await.unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].environment, "production");
+    // A trace that is no task itself means its tasks.
+    let in_trace = |id: &str, task: &str| {
+        let mut ended = ended(id, task, Outcome::Failure);
+        ended.trace_id = Some("trace".to_owned());
+        ended
+    };
+    take(&*store, vec![in_trace("e4", "t3"), in_trace("e5", "t4")]).await;
+    let found = store.named_tasks("default".into(), vec!["trace".to_owned(), "t4".to_owned()]).await.unwrap();
+    let found: Vec<_> = found.iter().map(|task| (task.trace_key.as_str(), task.task_id.as_str())).collect();
+    assert_eq!(found, [("trace", "t3"), ("trace", "t4"), ("trace", "t4")]);
 }
 
 /// What is put first is worked on first; a new order replaces the old one.

@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use uplift_model::access::{Bound, Role};
 use uplift_model::entity::{DEFAULT_ENVIRONMENT, EntityKey, EntityType};
-use uplift_model::event::{EntityRef, Event, Source};
+use uplift_model::event::{EntityRef, Event, EventKind, Source};
 use uplift_runner::Engine;
 use uplift_runner::access::Known;
 use uplift_store::rows::EntitySelector;
@@ -155,8 +155,22 @@ impl Caller {
                 }
             }
         }
-        (event.source == Source::Human && self.entities().iter().any(|bound| bound.name.is_some()))
+        (event.source == Source::Human && self.is_an_agent())
             .then(|| "an agent's token cannot speak for a person: leave out `source`, or use `self`".to_owned())
+    }
+
+    /// Notes as the agent's own word a score that it sends of itself, whatever it says of its source: metrics that count
+    /// what the environment says are not for an agent to fill. Events are sent with no source as a rule, so it is no
+    /// reason to refuse them. `POST /api/feedback` is for agents that score the tasks of others.
+    pub(crate) fn take_at_its_word(&self, event: &mut Event) {
+        if event.kind == EventKind::Feedback && event.source == Source::Environment && self.is_an_agent() {
+            event.source = Source::Own;
+        }
+    }
+
+    /// Whether the token is held by an agent itself: it is bound by name. One for all agents is held by what runs them.
+    pub(crate) fn is_an_agent(&self) -> bool {
+        self.is_bound() && self.entities().iter().any(|bound| bound.name.is_some())
     }
 }
 

@@ -134,9 +134,7 @@ fn judge(caller: &Caller, given: &Given, task: Option<&Task>, task_id: &str) -> 
     let owner = task.map(|task| (task.entity.entity_type, task.entity_name.as_str()));
     let is_own =
         |caller: &Caller| owner.is_none_or(|(entity_type, name)| caller.acts_for(&environment, entity_type, name));
-    // A token that is bound by name is held by the agent itself, and its word is that of the agent.
-    let is_agent = caller.is_bound() && caller.entities().iter().any(|bound| bound.name.is_some());
-    let source = match (given.source, is_agent, is_own(caller)) {
+    let source = match (given.source, caller.is_an_agent(), is_own(caller)) {
         (None | Some(Source::Own), true, true) => Source::Own,
         (Some(asked), true, true) => {
             let detail = format!("what an agent's token says of its own task is `self`, not `{}`", asked.as_str());

@@ -68,7 +68,7 @@ async fn audited(
         actor: client.caller.name().to_owned(),
         role: client.caller.role(),
         token_id: client.caller.token_id(),
-        peer: None,
+        peer: client.address.map(|address| address.to_string()),
         action: format!("MCP {tool}"),
         subject: PATH.to_owned(),
         detail: client.agent.as_ref().map(|(agent, _)| agent.chars().take(200).collect()),

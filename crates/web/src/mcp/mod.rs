@@ -97,8 +97,8 @@ struct Server {
 }
 
 impl Server {
-    fn client(context: &RequestContext<RoleServer>) -> Result<Client, ErrorData> {
-        Client::of(context.extensions.get::<Parts>()).map_err(|error| protocol_error(&error))
+    fn client(&self, context: &RequestContext<RoleServer>) -> Result<Client, ErrorData> {
+        Client::of(&self.state, context.extensions.get::<Parts>()).map_err(|error| protocol_error(&error))
     }
 }
 
@@ -141,7 +141,7 @@ impl ServerHandler for Server {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let client = Self::client(&context)?;
+        let client = self.client(&context)?;
         let tools = tools::listed(client.seat, client.agent.is_some());
         Ok(ListToolsResult::with_all_items(tools))
     }
@@ -151,7 +151,7 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let client = Self::client(&context)?;
+        let client = self.client(&context)?;
         if !tools::names(client.seat).contains(&request.name.as_ref()) {
             let name: String = request.name.chars().take(100).collect();
             return Err(ErrorData::invalid_params(format!("there is no tool `{name}` for you"), None));
@@ -169,7 +169,7 @@ impl ServerHandler for Server {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let client = Self::client(&context)?;
+        let client = self.client(&context)?;
         let found = shelf::resources(&self.state, &client).await.map_err(|error| protocol_error(&error))?;
         Ok(ListResourcesResult::with_all_items(found))
     }
@@ -179,7 +179,7 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let client = Self::client(&context)?;
+        let client = self.client(&context)?;
         let found = shelf::read(&self.state, &client, &request.uri).await;
         found.map(Into::into).map_err(|error| protocol_error(&error))
     }
@@ -189,7 +189,7 @@ impl ServerHandler for Server {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        let client = Self::client(&context)?;
+        let client = self.client(&context)?;
         let found = shelf::prompts(&self.state, &client).await.map_err(|error| protocol_error(&error))?;
         Ok(ListPromptsResult::with_all_items(found))
     }
@@ -199,7 +199,7 @@ impl ServerHandler for Server {
         request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        let client = Self::client(&context)?;
+        let client = self.client(&context)?;
         let found = shelf::prompt(&self.state, &client, &request.name).await;
         found.map(Into::into).map_err(|error| protocol_error(&error))
     }

@@ -1,12 +1,15 @@
 //! Who calls, and which tools are for them.
 
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use serde::Deserialize;
 use uplift_cycle::validate::BUILT_IN_ENVIRONMENT;
 use uplift_model::access::Bound;
 use uplift_model::entity::{Entity, EntityType};
 
-use crate::access::Caller;
+use crate::access::{Caller, client_address};
 use crate::api::requests;
 use crate::error::{ErrorCode, WebError};
 use crate::state::AppState;
@@ -31,6 +34,8 @@ pub(super) enum Seat {
 pub(super) struct Client {
     /// Who asks.
     pub(super) caller: Caller,
+    /// From where, as far as it is known.
+    pub(super) address: Option<IpAddr>,
     /// The agent, and its environment.
     pub(super) agent: Option<(String, Option<String>)>,
     /// Which tools it has.
@@ -46,7 +51,7 @@ struct Named {
 
 impl Client {
     /// Whoever sent a request: the agent that its address names, else the only one that its token stands for.
-    pub(super) fn of(parts: Option<&Parts>) -> Result<Self, WebError> {
+    pub(super) fn of(state: &AppState, parts: Option<&Parts>) -> Result<Self, WebError> {
         let unknown = || WebError::new(ErrorCode::Unauthorized, "it is not known who asks");
         let parts = parts.ok_or_else(unknown)?;
         let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(unknown)?;
@@ -65,7 +70,9 @@ impl Client {
             None if !caller.is_bound() => Seat::Any,
             _ => Seat::Fleet,
         };
-        let client = Self { caller, agent, seat };
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().copied();
+        let address = client_address(state.access.guarding.behind_proxy, peer, &parts.headers);
+        let client = Self { caller, address, agent, seat };
         client.may_sit()?;
         Ok(client)
     }

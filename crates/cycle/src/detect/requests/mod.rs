@@ -230,13 +230,23 @@ fn item(claim: &str, subject: &str, found: Found, detail: impl Into<String>) -> 
 fn check(input: &Input<'_>) -> (Vec<CheckedItem>, Vec<Edit>) {
     let named = input.named;
     let mut checked = Vec::new();
-    for id in &named.failed_tasks {
-        let (found, detail) = task(input, id, true);
-        checked.push(item("failed_task", id, found, detail));
-    }
-    for id in &named.tasks {
-        let (found, detail) = task(input, id, false);
-        checked.push(item("task", id, found, detail));
+    let mut meant: Vec<&Task> = Vec::new();
+    let claims = [("failed_task", &named.failed_tasks), ("task", &named.tasks)];
+    for (claim, ids) in claims {
+        for id in ids {
+            let (found, detail) = match find(input, id) {
+                None => (Found::Wrong, "there is no such task".to_owned()),
+                // A task and its trace are one piece of evidence.
+                Some(task) if meant.iter().any(|known| is_same(known, task)) => {
+                    (Found::Unchecked, format!("it is the task `{}`, which is named already", task.task_id))
+                }
+                Some(task) => {
+                    meant.push(task);
+                    looked_at(input, task, claim == "failed_task")
+                }
+            };
+            checked.push(item(claim, id, found, detail));
+        }
     }
     for event in &named.events {
         let (found, detail) = match input.events.get(event) {
@@ -253,8 +263,7 @@ fn check(input: &Input<'_>) -> (Vec<CheckedItem>, Vec<Edit>) {
         checked.push(item("tool", tool, found, detail));
     }
     if let Some(said) = &named.time_wasted {
-        let took: f64 = input
-            .tasks
+        let took: f64 = meant
             .iter()
             .filter(|task| task.entity == input.about)
             .filter_map(|task| task.duration_ms)
@@ -280,11 +289,20 @@ fn check(input: &Input<'_>) -> (Vec<CheckedItem>, Vec<Edit>) {
     (checked, edits)
 }
 
-fn task(input: &Input<'_>, id: &str, failed: bool) -> (Found, String) {
-    let named = input.tasks.iter().filter(|task| task.task_id == id);
-    let Some(task) = named.clone().find(|task| task.entity == input.about).or_else(|| named.clone().next()) else {
-        return (Found::Wrong, "there is no such task".to_owned());
+fn is_same(one: &Task, other: &Task) -> bool {
+    (&one.trace_key, &one.task_id) == (&other.trace_key, &other.task_id)
+}
+
+/// The task of an id, which may be that of its trace: of several the entity's own, and of those the first that failed.
+fn find<'a>(input: &Input<'a>, id: &str) -> Option<&'a Task> {
+    let rank = |task: &&Task| {
+        let failed = matches!(task.outcome, Some(Outcome::Failure | Outcome::Error));
+        (task.task_id != id, task.entity != input.about, !failed)
     };
+    input.tasks.iter().filter(|task| task.task_id == id || task.trace_key == id).min_by_key(rank)
+}
+
+fn looked_at(input: &Input<'_>, task: &Task, failed: bool) -> (Found, String) {
     if task.entity != input.about {
         return (Found::Wrong, "it is a task of another entity".to_owned());
     }

@@ -62,6 +62,9 @@ impl Scene {
             task_of("fine", ASKER, Some(Outcome::Success)),
             task_of("running", ASKER, None),
             task_of("foreign", OTHER, Some(Outcome::Failure)),
+            Task { trace_key: "trace".into(), ..task_of("root", OTHER, Some(Outcome::Failure)) },
+            Task { trace_key: "trace".into(), ..task_of("fine-too", ASKER, Some(Outcome::Success)) },
+            Task { trace_key: "trace".into(), ..task_of("nested", ASKER, Some(Outcome::Error)) },
         ];
         let event = |id: &str| EventRef { trace_key: "t".into(), id: id.into() };
         judge(&Input {
@@ -111,8 +114,15 @@ fn evidence_is_checked_item_by_item() {
         (json!({"tool": 5, "time_wasted": []}), vec![("other", Unchecked, ""), ("other", Unchecked, "")]),
         (
             json!({"failed_tasks": ["failed", "failed"], "time_wasted": "15min"}),
-            vec![("failed_task", Confirmed, ""), ("time_wasted", Unchecked, "took 4 min in all")],
+            vec![("failed_task", Confirmed, ""), ("time_wasted", Unchecked, "took 60.0 s in all")],
         ),
+        // Of the tasks of a trace the one that is meant.
+        (json!({"failed_tasks": ["trace"]}), vec![("failed_task", Confirmed, "it failed")]),
+        (
+            json!({"failed_tasks": ["trace", "nested"]}),
+            vec![("failed_task", Confirmed, "it failed"), ("failed_task", Unchecked, "named already")],
+        ),
+        (json!({"failed_tasks": ["root"]}), vec![("failed_task", Wrong, "another entity")]),
         (json!("failed"), vec![]),
         (json!(null), vec![]),
     ] {

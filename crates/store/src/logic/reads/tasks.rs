@@ -131,12 +131,24 @@ fn one(connection: &Connection, trace_no: i64, name: &str) -> Result<Option<Keye
     list::first(connection, "a task", &sql, [trace_no], decode)
 }
 
-/// Those of these tasks that are on record in an environment.
+/// Most tasks of a trace that are meant by its name.
+const OF_A_TRACE: u32 = 50;
+
+/// Those of these tasks that are on record in an environment. The name of a trace that is no task means its tasks.
 pub(super) fn named(connection: &Connection, environment: &str, task_ids: &[String]) -> Result<Vec<Task>, Fault> {
     let mut found = Vec::new();
     for id in task_ids {
-        let own = place::trace(connection, environment, id)?.map(|trace_no| (trace_no, String::new()));
-        for (trace_no, name) in own.into_iter().chain(place::home(connection, environment, id)?) {
+        if let Some(trace_no) = place::trace(connection, environment, id)? {
+            let sql = format!(
+                "{} AND k.trace_no = ?1 AND (k.task = '' OR NOT EXISTS (SELECT 1 FROM task_rows AS own
+                    WHERE own.trace_no = ?1 AND own.task = '' AND own.pseudo = 0 AND own.entity_id IS NOT NULL))
+                ORDER BY k.first_us, k.task LIMIT ?2",
+                head()
+            );
+            let tasks = list::all(connection, "a task", &sql, (trace_no, OF_A_TRACE), decode)?;
+            found.extend(tasks.into_iter().map(|keyed| keyed.task));
+        }
+        if let Some((trace_no, name)) = place::home(connection, environment, id)? {
             found.extend(one(connection, trace_no, &name)?.map(|keyed| keyed.task));
         }
     }

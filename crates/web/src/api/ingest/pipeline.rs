@@ -83,7 +83,8 @@ impl Pipeline {
     pub(super) async fn take(&mut self, items: &mut Vec<Item>) -> Result<(), WebError> {
         for item in items.drain(..) {
             match item {
-                Item::Event(decoded) => {
+                Item::Event(mut decoded) => {
+                    self.caller.take_at_its_word(&mut decoded.event);
                     if let Some(objection) = self.caller.objection(&decoded.event) {
                         self.all_syntax = false;
                         let id = Some(decoded.event.id);

@@ -117,7 +117,8 @@ fn own(caller: &Caller, way: Way, events: Vec<Event>, taken: &mut Taken) -> Vec<
         return events;
     }
     let (mut own, mut refused) = (Vec::with_capacity(events.len()), 0);
-    for event in events {
+    for mut event in events {
+        caller.take_at_its_word(&mut event);
         match caller.objection(&event) {
             None => own.push(event),
             Some(objection) => {
