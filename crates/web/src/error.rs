@@ -41,7 +41,7 @@ codes! {
     /// No such thing.
     NotFound NOT_FOUND "not found" "Check the name or number; lists show what there is.",
     /// No such path.
-    UnknownRoute NOT_FOUND "no such path" "The paths are listed at / and in /api/openapi.json.",
+    UnknownRoute NOT_FOUND "no such path" "The paths are listed at /api and in /api/openapi.json.",
     /// The path does not take this method.
     MethodNotAllowed METHOD_NOT_ALLOWED "method not allowed" "Use a method that the header Allow names.",
     /// The name is in several environments.

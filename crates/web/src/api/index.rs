@@ -1,4 +1,4 @@
-//! `/`: what there is, for whoever opens the address in a browser.
+//! `/api`: what there is, for whoever opens the address in a browser.
 
 use std::fmt::Write;
 

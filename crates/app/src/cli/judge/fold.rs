@@ -51,12 +51,51 @@ pub(crate) struct Run {
     pub(crate) errored: bool,
     /// Milliseconds.
     pub(crate) duration_ms: Option<f64>,
-    /// Tokens of all calls.
+    /// What its calls took.
+    calls: Usage,
+    /// What the event that ended it says it took in all.
+    whole: Usage,
+    /// Tokens: what its end says, else those of its calls; and those of its child tasks.
     pub(crate) tokens: Option<f64>,
-    /// Dollars.
+    /// Dollars, likewise.
     pub(crate) cost: Option<f64>,
     /// Scores by name, with who gave them.
     pub(crate) scores: BTreeMap<String, f64>,
+}
+
+/// Tokens and dollars, as far as they were reported.
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    tokens_in: Option<f64>,
+    tokens_out: Option<f64>,
+    cost: Option<f64>,
+}
+
+impl Usage {
+    fn of(event: &Event) -> Self {
+        Self {
+            tokens_in: number(&event.tokens_in),
+            tokens_out: number(&event.tokens_out),
+            cost: number(&event.cost_usd),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            tokens_in: sum(self.tokens_in, other.tokens_in),
+            tokens_out: sum(self.tokens_out, other.tokens_out),
+            cost: sum(self.cost, other.cost),
+        }
+    }
+
+    /// Field by field: these where they are known, else the others.
+    fn or(self, other: Self) -> Self {
+        Self {
+            tokens_in: self.tokens_in.or(other.tokens_in),
+            tokens_out: self.tokens_out.or(other.tokens_out),
+            cost: self.cost.or(other.cost),
+        }
+    }
 }
 
 impl Run {
@@ -111,24 +150,21 @@ fn take_in(run: &mut Run, event: Event) {
     let at = text(&event.ts).and_then(|ts| ts.parse::<jiff::Timestamp>().ok()).map(jiff::Timestamp::as_microsecond);
     let kind = text(&event.kind).unwrap_or_default();
     let outcome = text(&event.outcome);
+    let usage = Usage::of(&event);
     attributes(run, event.attributes, event.rest, &kind, &event.source);
     run.started_us = [run.started_us, at].into_iter().flatten().min();
     run.parent = run.parent.take().or_else(|| text(&event.parent_task_id));
     run.errored |= outcome.as_deref() == Some("ERROR") || kind == "ERROR";
-    if kind == "LLM_CALL" {
-        for tokens in [number(&event.tokens_in), number(&event.tokens_out)].into_iter().flatten() {
-            *run.tokens.get_or_insert(0.0) += tokens;
-        }
-    }
-    if let Some(cost) = number(&event.cost_usd) {
-        *run.cost.get_or_insert(0.0) += cost;
-    }
-    if kind == "TASK_COMPLETED" || kind == "TASK_FAILED" {
+    let ends = kind == "TASK_COMPLETED" || kind == "TASK_FAILED";
+    if ends {
+        run.whole = usage;
         // Of several attempts the last one counts.
         run.ended = true;
         run.success = Some(kind == "TASK_COMPLETED" && !matches!(outcome.as_deref(), Some("FAILURE" | "ERROR")));
         run.duration_ms = number(&event.duration_ms).or(run.duration_ms);
         run.ended_us = at.or(run.ended_us);
+    } else {
+        run.calls = run.calls.and(usage);
     }
 }
 
@@ -173,6 +209,11 @@ fn score(run: &mut Run, given: &Map<String, Value>) {
 
 /// What child tasks cost and got wrong counts for the root they worked for.
 fn roots(mut tasks: HashMap<String, Run>) -> Vec<Run> {
+    for run in tasks.values_mut() {
+        // As for live tasks: who says what the whole took has counted its calls.
+        let usage = run.whole.or(run.calls);
+        (run.tokens, run.cost) = (sum(usage.tokens_in, usage.tokens_out), usage.cost);
+    }
     let parents: HashMap<String, String> =
         tasks.values().filter_map(|run| Some((run.task.clone(), run.parent.clone()?))).collect();
     let root_of = |task: &String| {
@@ -251,6 +292,18 @@ mod tests {
         assert_eq!((run.success, run.errored, run.tokens, run.cost), (Some(true), true, Some(16.0), Some(0.5)));
         assert_eq!((run.duration_ms, run.scores["helpful"].to_bits()), (Some(2_000.0), 1.0_f64.to_bits()));
         assert!(run.disagrees("attributes.variant") && run.field("attributes.variant").as_deref() == Some("A"));
+    }
+
+    #[test]
+    fn what_the_end_says_of_the_whole_replaces_the_sum_of_the_calls() {
+        let lines = [
+            r#"{"id":"1","task_id":"t","event_type":"LLM_CALL","tokens_in":10,"tokens_out":5,"cost_usd":0.5}"#,
+            r#"{"id":"2","task_id":"t","event_type":"LLM_CALL","tokens_in":10,"tokens_out":5,"cost_usd":0.5}"#,
+            r#"{"id":"3","task_id":"t","event_type":"TASK_COMPLETED","tokens_in":900,"cost_usd":0.75}"#,
+            r#"{"id":"1","task_id":"u","parent_task_id":"t","event_type":"TASK_COMPLETED","tokens_out":7}"#,
+        ];
+        let (runs, _) = runs(lines.into_iter());
+        assert_eq!((runs.len(), runs[0].tokens, runs[0].cost), (1, Some(900.0 + 10.0 + 7.0), Some(0.75)));
     }
 
     #[test]
