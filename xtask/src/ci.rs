@@ -9,8 +9,8 @@ pub(crate) const HELP: &str = "\
 Runs, stopping at the first failure:
 
   fmt      cargo fmt --check
-  clippy   cargo clippy --workspace --all-targets -- -D warnings
   tidy     cargo xtask tidy
+  clippy   cargo clippy --workspace --all-targets -- -D warnings
   deny     cargo deny check bans licenses sources
   test     cargo xtask test
 
@@ -25,8 +25,8 @@ struct Step {
 
 const STEPS: &[Step] = &[
     Step { name: "fmt", run: |root| cargo(root, &["fmt", "--all", "--check"]) },
-    Step { name: "clippy", run: |root| cargo(root, CLIPPY) },
     Step { name: "tidy", run: |root| tidy::run(root, &[]) },
+    Step { name: "clippy", run: |root| cargo(root, CLIPPY) },
     Step { name: "deny", run: deny },
     Step { name: "test", run: |root| test::run(root, &[]) },
 ];

@@ -1,9 +1,11 @@
 //! Reads: a small trait per noun.
 
 mod attention;
+mod detection;
 mod requests;
 
 use async_trait::async_trait;
+use uplift_model::Time;
 use uplift_model::access::{AuditRecord, Token};
 use uplift_model::alert::Alert;
 use uplift_model::entity::{Entity, EntityKey};
@@ -12,24 +14,23 @@ use uplift_model::improvement::Improvement;
 use uplift_model::opportunity::{Opportunity, OpportunityKind};
 use uplift_model::process::ProcessInstance;
 use uplift_model::relationship::Relationship;
-use uplift_model::review::{Review, ReviewCounter};
 use uplift_model::revision::{Configuration, RevisionId};
 use uplift_model::task::Task;
 use uplift_model::trial::{AssignmentUnit, TrialRecord, UnitRecord};
-use uplift_model::{Hour, Time};
 
 use crate::error::StoreResult;
 use crate::notices::Notices;
 use crate::page::{PageRequest, Paged};
 use crate::rows::{
-    AnalyticsRow, AuditFilter, ClaimTerms, Counts, DecisionRow, EffectRow, EntityFilter, EntitySelector,
-    EntityStatusRow, EntityTrend, EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow,
-    ImprovementFilter, InboxRow, LeaseRow, Mark, MetricsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow,
-    ProcessRow, RevisionSince, ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
+    AnalyticsRow, AuditFilter, ClaimTerms, Counts, EffectRow, EntityFilter, EntitySelector, EntityStatusRow,
+    EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow, LeaseRow, MetricsRow, NodeRow,
+    OpportunityFilter, OutboxRow, ProcessRow, RevisionSince, ServedRow, StorageRow, SystemStatusRow, TaskFilter,
+    TrialFilter, UnitBatch,
 };
 use crate::writes::Writes;
 
 pub use attention::{NewsReads, TrendReads};
+pub use detection::{DetectionReads, ReviewReads};
 pub use requests::RequestReads;
 
 /// Everything a store can do.
@@ -186,83 +187,6 @@ pub trait OpportunityReads {
         kind: OpportunityKind,
         fingerprint: String,
     ) -> StoreResult<Option<Opportunity>>;
-}
-
-/// What detectors look at.
-#[async_trait]
-pub trait DetectionReads {
-    /// What rules in the database marked and no detector has judged yet, oldest first.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    async fn unconfirmed_marks(&self, limit: u32) -> StoreResult<Vec<Mark>>;
-
-    /// Open, confirmed opportunities of this entity that a rule in the database can mark, and slower operations that
-    /// were withdrawn in the last 8 days of the engine's clock: the rule fires on crossing only, so nothing else brings
-    /// those up again when they become worse.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    async fn open_marks(&self, entity: EntityKey) -> StoreResult<Vec<Mark>>;
-
-    /// An error group of an entity.
-    ///
-    /// # Errors
-    /// When there is none.
-    async fn error_history(&self, entity: EntityKey, fingerprint: String) -> StoreResult<ErrorHistory>;
-
-    /// An operation of an entity in the hours `from..=to`.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    async fn operation_history(
-        &self,
-        entity: EntityKey,
-        operation: String,
-        from: Hour,
-        to: Hour,
-    ) -> StoreResult<OperationHistory>;
-
-    /// The latest ended tasks of an entity: at most `max_tasks`, none that was last seen more than `days` before
-    /// the entity's latest event.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    async fn entity_window(&self, entity: EntityKey, days: u32, max_tasks: u32) -> StoreResult<EntityWindowRows>;
-
-    /// Decisions since a moment, oldest first.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    async fn decisions(&self, since: Time) -> StoreResult<Vec<DecisionRow>>;
-
-    /// For each agent with tasks: its last 24 hours and the 7 days before.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    async fn entity_trends(&self) -> StoreResult<Vec<EntityTrend>>;
-
-    /// Error groups with at least `at_least` errors in one hour, from hour `since` on.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    async fn error_hours(&self, since: Hour, at_least: i64) -> StoreResult<Vec<ErrorHour>>;
-}
-
-/// Rolling reviews.
-#[async_trait]
-pub trait ReviewReads {
-    /// Counters, due ones first.
-    ///
-    /// # Errors
-    /// On a cursor of another list, or when the engine fails.
-    async fn review_queue(&self, due_only: bool, page: PageRequest) -> StoreResult<Paged<ReviewCounter>>;
-
-    /// Reviews that were held of an entity, the latest first.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    async fn reviews(&self, entity: EntityKey, limit: u32) -> StoreResult<Vec<Review>>;
 }
 
 /// Improvements and what came of them.

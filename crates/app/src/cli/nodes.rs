@@ -20,7 +20,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     ask(&args.look, &Endpoint::new(["api", "nodes"]), |answer, style| {
         let nodes = items(answer, "nodes");
         if nodes.is_empty() {
-            return "No server says that it is at work on this database.\n".to_owned();
+            return "No server says that it is at work on this database. Of a file only its server knows: ask it, with --server.\n"
+                .to_owned();
         }
         table(nodes).render(style)
     })
