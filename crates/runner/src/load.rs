@@ -95,7 +95,7 @@ async fn operation_mark(engine: &Engine, mark: &Mark, operation: Operation) -> S
     };
     let (from, to) = (marked_hour.plus(-HOURS_BEFORE), marked_hour.plus(HOURS_AFTER));
     let history = store.operation_history(finding.entity, operation.to_string(), from, to).await?;
-    let tasks = store.operation_history(finding.entity, Operation::Task.to_string(), from, to).await?;
+    let tasks = store.operation_hours(finding.entity, Operation::Task.to_string(), from, to).await?;
     let latest = history.hours.last().map_or(marked_hour, |(hour, _)| *hour);
     Ok(OperationMark {
         opportunity_id: mark.opportunity.id,
@@ -104,7 +104,7 @@ async fn operation_mark(engine: &Engine, mark: &Mark, operation: Operation) -> S
         operation,
         hours: history.hours,
         marked_hour,
-        tasks_total: tasks.hours.iter().map(|(_, sum)| sum.n).sum(),
+        tasks_total: tasks.iter().map(|(_, sum)| sum.n).sum(),
         events: history.events,
         last_seen_at: finding.last_seen_at.max(latest.start()),
     })

@@ -153,10 +153,10 @@ async fn since_solved(engine: &Engine, mark: &Mark, done: &Opportunity) -> Store
         LoadedMark::Operation(loaded) => {
             let operation = loaded.operation.to_string();
             let until = engine.now().hour().max(mark.marked_hour).plus(HOURS_AHEAD);
-            let history = engine.store().operation_history(loaded.entity, operation, from, until).await?;
+            let hours = engine.store().operation_hours(loaded.entity, operation, from, until).await?;
             let Some(before) = done.finding.evidence.numbers.get(BEFORE) else { return Ok((nothing, None)) };
             let threshold = detection.degradation_threshold;
-            let (slow, calls) = returns::slow_since(&history.hours, from, *before, threshold);
+            let (slow, calls) = returns::slow_since(&hours, from, *before, threshold);
             // Every call of the operation was slower, so its share is of the calls.
             let judged = returns::judge(1.0, slow, calls, detection.baseline_minimum);
             let finding = match degradation::judge(&loaded, detection) {
@@ -173,8 +173,8 @@ async fn since_solved(engine: &Engine, mark: &Mark, done: &Opportunity) -> Store
 const HOURS_AHEAD: i64 = 24 * 365;
 
 async fn tasks_between(engine: &Engine, entity: EntityKey, from: Hour, to: Hour) -> StoreResult<i64> {
-    let tasks = engine.store().operation_history(entity, Operation::Task.to_string(), from, to).await?;
-    Ok(tasks.hours.iter().map(|(_, sum)| sum.n).sum())
+    let tasks = engine.store().operation_hours(entity, Operation::Task.to_string(), from, to).await?;
+    Ok(tasks.iter().map(|(_, sum)| sum.n).sum())
 }
 
 fn reopen(engine: &Engine, done: &Opportunity, since: Since, again: Option<Finding>) -> Vec<Write> {

@@ -96,7 +96,7 @@ async fn only_the_node_with_the_lease_deletes_what_is_old() {
     processes::tick(&world.engine).await.unwrap();
     assert_eq!(world.delete().await, 10);
     assert_eq!(world.on_record().await, 10);
-    assert_eq!(world.store.counts().await.unwrap().tasks, 20);
+    assert_eq!(world.store.task_counts().await.unwrap().tasks, 20);
     // Another node takes over: this one finds out at its next step.
     let other = Engine::new(world.store.clone(), Policy::default(), world.clock.clone());
     world.pass(100 * 24);
@@ -169,7 +169,7 @@ async fn a_full_disk_stops_nothing_but_writing_and_is_told() {
     let full = world.engine.disk().full().unwrap();
     assert_eq!((full.since, full.refused), (world.engine.now(), 1));
     // Reading goes on, and says what is wrong.
-    assert_eq!(world.store.counts().await.unwrap().events, taken * 10);
+    assert_eq!(world.store.task_counts().await.unwrap().events, taken * 10);
     let health = world.engine.health().await.unwrap();
     assert_eq!(health.status, HealthStatus::NeedsAttention);
     assert!(health.factors.iter().any(|factor| factor.name == "disk_full"), "{health:?}");
@@ -198,5 +198,5 @@ async fn a_full_disk_stops_nothing_but_writing_and_is_told() {
     world.pass(1);
     watch::settle(&world.engine).await.unwrap();
     assert!(world.engine.store().alerts(true, PageRequest::first(10)).await.unwrap().items.is_empty());
-    assert_eq!(world.store.counts().await.unwrap().events, (taken + 1) * 10);
+    assert_eq!(world.store.task_counts().await.unwrap().events, (taken + 1) * 10);
 }

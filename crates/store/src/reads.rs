@@ -24,8 +24,8 @@ use crate::page::{PageRequest, Paged};
 use crate::rows::{
     AnalyticsRow, AuditFilter, ClaimTerms, Counts, EffectRow, EntityFilter, EntitySelector, EntityStatusRow,
     EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow, LeaseRow, MetricsRow, NodeRow,
-    OpportunityFilter, OutboxRow, ProcessRow, RevisionSince, ServedRow, StorageRow, SystemStatusRow, TaskFilter,
-    TrialFilter, UnitBatch,
+    OpportunityFilter, OutboxRow, ProcessRow, RevisionSince, ServedRow, StorageRow, SystemStatusRow, TaskCounts,
+    TaskFilter, TrialFilter, UnitBatch,
 };
 use crate::writes::Writes;
 
@@ -367,6 +367,12 @@ pub trait SystemReads {
     /// # Errors
     /// When the engine fails.
     async fn counts(&self) -> StoreResult<Counts>;
+
+    /// How much was done. Goes over all tasks: a fifth of a second for a million.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn task_counts(&self) -> StoreResult<TaskCounts>;
 
     /// What the database takes up, and what retention has left of it.
     ///

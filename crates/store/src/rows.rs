@@ -2,6 +2,7 @@
 
 mod access;
 mod attention;
+mod counts;
 mod filters;
 mod nodes;
 mod requests;
@@ -23,6 +24,7 @@ pub use self::attention::{
     ACKNOWLEDGED, DayDecisions, DayTasks, DeliveryCounts, DeliveryFilter, EntityAnalyticsRow, NewsKind, NewsRow,
     OPENED, RESOLVED,
 };
+pub use self::counts::{Counts, TaskCounts};
 pub use self::filters::{
     ClaimTerms, EntityFilter, EntitySelector, EventFilter, ImprovementFilter, OpportunityFilter, TaskFilter,
     TrialFilter,
@@ -262,33 +264,6 @@ pub struct InboxRow {
     pub seq: i64,
     /// An event as JSON, in the wire format.
     pub event: String,
-}
-
-/// How much there is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Events.
-    pub events: i64,
-    /// Tasks that somebody named.
-    pub tasks: i64,
-    /// Those with outcome SUCCESS.
-    pub tasks_succeeded: i64,
-    /// Those with outcome FAILURE or ERROR.
-    pub tasks_failed: i64,
-    /// Agents, without those that come with Uplift.
-    pub agents: i64,
-    /// Tools, without those that come with Uplift.
-    pub tools: i64,
-    /// Groups of errors.
-    pub error_groups: i64,
-    /// Opportunities not yet acted on.
-    pub opportunities_pending: i64,
-    /// Opportunities with an improvement under way.
-    pub opportunities_in_progress: i64,
-    /// Improvements that occupy an entity.
-    pub improvements_active: i64,
-    /// Alerts that hold.
-    pub alerts_active: i64,
 }
 
 /// What the database takes up, and what retention has left of it.

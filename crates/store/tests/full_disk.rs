@@ -38,7 +38,7 @@ async fn fill(store: &SqliteStore, from: usize) -> usize {
 }
 
 async fn events(store: &SqliteStore) -> i64 {
-    let counts = store.counts().await.unwrap();
+    let counts = store.task_counts().await.unwrap();
     // What is counted can be read, too.
     let last = store.events(EventFilter::default(), PageRequest::first(1)).await.unwrap();
     assert_eq!(last.items.is_empty(), counts.events == 0);

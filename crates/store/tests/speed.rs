@@ -62,7 +62,7 @@ async fn reads_are_fast_enough() {
         let events = tasks.iter().flat_map(|number| task(*number)).collect();
         store.commit_intake(batch(events)).await.unwrap();
     }
-    assert_eq!(store.counts().await.unwrap().events, TASKS * 10);
+    assert_eq!(store.task_counts().await.unwrap().events, TASKS * 10);
     let a = agent(&store, "a").await;
     let window = store.entity_window(a, 7, 2_000).await.unwrap();
     assert_eq!(window.tasks.len(), TASKS as usize);

@@ -25,6 +25,7 @@ mod dashboard;
 pub mod error;
 mod extract;
 mod guard;
+mod kept;
 pub mod listen;
 mod mcp;
 mod ofrep;

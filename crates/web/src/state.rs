@@ -5,11 +5,13 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use uplift_runner::Engine;
+use uplift_store::rows::TaskCounts;
 
 use crate::access::{Access, Guarding};
 use crate::api::room_for_bodies;
-use crate::dashboard::{Decided, Kept, Ties, Trends};
+use crate::dashboard::{Decided, Ties, Trends};
 use crate::guard::AllowedHosts;
+use crate::kept::Kept;
 
 /// Clients that may listen to changes at the same time.
 const MAX_LISTENERS: usize = 1_000;
@@ -30,6 +32,8 @@ pub struct AppState {
     pub(crate) trends: Kept<Trends>,
     pub(crate) decided: Kept<Decided>,
     pub(crate) ties: Kept<Ties>,
+    /// How much was done.
+    pub(crate) done: Kept<TaskCounts>,
 }
 
 impl AppState {
@@ -53,6 +57,7 @@ impl AppState {
             trends: Kept::default(),
             decided: Kept::default(),
             ties: Kept::default(),
+            done: Kept::default(),
         }
     }
 

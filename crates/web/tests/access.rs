@@ -54,7 +54,7 @@ async fn without_a_token_little_is_said() {
     }
     let answer = server.post_events(event_of("a", "1", "t")).await;
     assert_eq!(answer.status.as_u16(), 401);
-    assert_eq!(server.engine.store().counts().await.unwrap().events, 0);
+    assert_eq!(server.engine.store().task_counts().await.unwrap().events, 0);
     // A browser is led to the login, and back.
     let page = server.get("/?a=1&b=2").await;
     assert_eq!((page.status.as_u16(), page.header("location")), (303, "/login?next=/?a=1%26b=2"));
@@ -113,7 +113,7 @@ async fn an_agent_reports_for_itself_only() {
     assert_eq!((answer.status.as_u16(), &report["accepted"], &report["rejected_count"]), (200, &json!(1), &json!(3)));
     let codes: Vec<_> = report["rejected"].as_array().unwrap().iter().map(|item| &item["code"]).collect();
     assert_eq!(codes, [&json!("not_yours"); 3]);
-    assert_eq!(server.engine.store().counts().await.unwrap().events, 1);
+    assert_eq!(server.engine.store().task_counts().await.unwrap().events, 1);
 
     let report = ask(&server, &own, Method::POST, "/v1/traces", Some(spans(1))).await;
     let refused = &report.json()["partialSuccess"];

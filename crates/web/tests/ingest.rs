@@ -30,7 +30,7 @@ async fn lines_arrays_and_gzip_are_taken_and_retries_change_nothing() {
     let body = Body::from(gzip(lines(5).as_bytes()));
     let answer = server.request(Method::POST, "/api/events", &headers, body).await;
     assert_eq!((answer.json()["accepted"].clone(), answer.json()["duplicates"].clone()), (json!(2), json!(3)));
-    assert_eq!(server.store.counts().await.map(|counts| counts.events), Ok(6));
+    assert_eq!(server.store.task_counts().await.map(|counts| counts.events), Ok(6));
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn many_chunks_are_stored_whole() {
     let server = Server::with(small(intake));
     let answer = server.post_events(lines(1_234)).await;
     assert_eq!(answer.json()["accepted"], 1_234, "{answer:?}");
-    assert_eq!(server.store.counts().await.map(|counts| counts.events), Ok(1_234));
+    assert_eq!(server.store.task_counts().await.map(|counts| counts.events), Ok(1_234));
     assert_eq!(server.engine.queued_events(), 0);
 }
 
@@ -121,7 +121,7 @@ async fn a_full_queue_is_said_before_anything_is_taken() {
     let answer = server.post_events(lines(1)).await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "overloaded"));
     assert_eq!(answer.header("retry-after"), "1");
-    assert_eq!(server.store.counts().await.map(|counts| counts.events), Ok(0));
+    assert_eq!(server.store.task_counts().await.map(|counts| counts.events), Ok(0));
     drop(held);
     assert_eq!(server.post_events(lines(1)).await.status, StatusCode::OK);
 }
@@ -174,7 +174,7 @@ async fn a_store_that_fails_midway_leaves_an_account() {
     let store = std::sync::Arc::clone(&server.store);
     let sending = async move {
         assert!(sender.send(Ok(lines(100).into())).await.is_ok());
-        while store.counts().await.map(|counts| counts.events) != Ok(100) {
+        while store.task_counts().await.map(|counts| counts.events) != Ok(100) {
             tokio::task::yield_now().await;
         }
         store.close().await;
@@ -205,11 +205,12 @@ async fn a_client_that_goes_away_does_not_cut_a_write_in_half() {
     assert!(sender.send(Ok(lines(100).into())).await.is_ok());
     let mut request = Box::pin(server.post_events(Body::from_stream(receiver)));
     // The handler runs as far as it can, then waits for the rest of the body; then it is dropped.
-    while server.engine.queued_events() == 0 && server.store.counts().await.map(|counts| counts.events) == Ok(0) {
+    while server.engine.queued_events() == 0 && server.store.task_counts().await.map(|counts| counts.events) == Ok(0)
+    {
         let _ = futures::poll!(&mut request);
     }
     drop(request);
-    while server.store.counts().await.map(|counts| counts.events) != Ok(100) {
+    while server.store.task_counts().await.map(|counts| counts.events) != Ok(100) {
         tokio::task::yield_now().await;
     }
 }
@@ -244,6 +245,6 @@ async fn a_body_of_something_else_is_given_up_and_others_are_answered_meanwhile(
         (StatusCode::UNPROCESSABLE_ENTITY, json!("too_many_rejected"))
     );
     assert_eq!(bomb.json()["rejected_count"], json!(100_000));
-    let stored = server.store.counts().await.map(|counts| counts.events);
+    let stored = server.store.task_counts().await.map(|counts| counts.events);
     assert_eq!((bomb.json()["accepted"].clone(), stored), (json!(0), Ok(0)), "it says what was stored");
 }

@@ -24,7 +24,7 @@ async fn post_json(server: &Server, spans: &Value) -> Answer {
 }
 
 async fn events(server: &Server) -> Option<i64> {
-    server.store.counts().await.ok().map(|counts| counts.events)
+    server.store.task_counts().await.ok().map(|counts| counts.events)
 }
 
 fn small(otlp: OtlpPolicy) -> Policy {

@@ -41,7 +41,7 @@ fn request(calls: usize) -> ExportTraceServiceRequest {
 }
 
 async fn events(server: &Server) -> Option<i64> {
-    server.store.counts().await.ok().map(|counts| counts.events)
+    server.store.task_counts().await.ok().map(|counts| counts.events)
 }
 
 #[tokio::test]

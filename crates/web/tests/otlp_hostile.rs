@@ -40,7 +40,7 @@ fn partial(answer: &Answer) -> (i64, String) {
 }
 
 async fn events(server: &Server) -> i64 {
-    server.store.counts().await.unwrap().events
+    server.store.task_counts().await.unwrap().events
 }
 
 /// Whoever comes next is served: one event, the first time.

@@ -147,7 +147,7 @@ pub(crate) async fn play(
         Opened::Held(holder) => bail!("{} is being written by {holder}: name another", options.database),
     };
     let engine = store.engine.clone();
-    if engine.store().counts().await?.events > 0 {
+    if engine.store().task_counts().await?.events > 0 {
         bail!("{} holds events already: name an empty database", options.database);
     }
     let server = tokio::spawn(axum::serve(listener, crate::serve::router(engine.clone())).into_future());
@@ -245,7 +245,7 @@ impl Stage {
         Ok(Outcome {
             seed: options.seed,
             hours: options.hours,
-            tasks: self.engine.store().counts().await?.tasks,
+            tasks: self.engine.store().task_counts().await?.tasks,
             events: history.accepted + self.world.events,
             seconds: began.elapsed().as_secs_f64(),
             seconds_by: self.seconds,

@@ -19,6 +19,7 @@ use uplift_model::relationship::Relationship;
 use uplift_model::request::{Answer, AskingRecord, ImprovementRequest};
 use uplift_model::review::{Review, ReviewCounter};
 use uplift_model::revision::{Configuration, RevisionId};
+use uplift_model::rollup::OperationDelta;
 use uplift_model::task::Task;
 use uplift_model::trial::{AssignmentUnit, TrialRecord, UnitRecord};
 use uplift_model::{Hour, Time};
@@ -27,7 +28,8 @@ use uplift_store::rows::{
     DeliveryFilter, EffectRow, EntityAnalyticsRow, EntityFilter, EntitySelector, EntityStatusRow, EntityTrend,
     EntityWindowRows, ErrorHistory, ErrorHour, EventFilter, EventRecord, HistoryRow, ImprovementFilter, InboxRow,
     LeaseRow, Mark, MetricsRow, NewsRow, NodeRow, OperationHistory, OpportunityFilter, OutboxRow, ProcessRow,
-    RequestFilter, RevisionSince, ServedRow, StorageRow, SystemStatusRow, TaskFilter, TrialFilter, UnitBatch,
+    RequestFilter, RevisionSince, ServedRow, StorageRow, SystemStatusRow, TaskCounts, TaskFilter, TrialFilter,
+    UnitBatch,
 };
 use uplift_store::{
     AccessReads, DetectionReads, EntityReads, EventReads, ImprovementReads, IntakeBatch, IntakeReceipt, NewsReads,
@@ -248,6 +250,7 @@ reads! {
         fn unconfirmed_marks(limit: u32) -> Vec<Mark>;
         fn open_marks(entity: EntityKey) -> Vec<Mark>;
         fn error_history(entity: EntityKey, fingerprint: String) -> ErrorHistory;
+        fn operation_hours(entity: EntityKey, operation: String, from: Hour, to: Hour) -> Vec<(Hour, OperationDelta)>;
         fn operation_history(entity: EntityKey, operation: String, from: Hour, to: Hour) -> OperationHistory;
         fn entity_window(entity: EntityKey, days: u32, max_tasks: u32) -> EntityWindowRows;
         fn decisions(since: Time) -> Vec<DecisionRow>;
@@ -297,6 +300,7 @@ reads! {
     SystemReads {
         fn config_seq() -> i64;
         fn counts() -> Counts;
+        fn task_counts() -> TaskCounts;
         fn metrics() -> MetricsRow;
         fn storage() -> StorageRow;
         fn system_status() -> SystemStatusRow;

@@ -12,8 +12,8 @@ use uplift_model::revision::{Configuration, RevisionId};
 use uplift_model::trial::TrialRecord;
 use uplift_store::page::MAX_PAGE;
 use uplift_store::rows::{
-    Counts, EntityFilter, EventFilter, HistoryRow, ImprovementFilter, OpportunityFilter, OutboxRow, ProcessRow,
-    RevisionSince, TrialFilter,
+    EntityFilter, EventFilter, HistoryRow, ImprovementFilter, OpportunityFilter, OutboxRow, ProcessRow,
+    RevisionSince, TaskCounts, TrialFilter,
 };
 use uplift_store::{PageRequest, Paged, Store, StoreResult};
 
@@ -41,7 +41,7 @@ pub struct State {
     /// Uplift's own events, where they were read: (id, text).
     pub own_events: Option<Vec<(String, String)>>,
     /// How much there is.
-    pub counts: Counts,
+    pub counts: TaskCounts,
     /// The kill switch as stored.
     pub paused: bool,
     /// The engine's settings as stored.
@@ -77,7 +77,7 @@ impl State {
             history: all(|page| store.history(None, page)).await?,
             opportunities: all(|page| store.opportunities(OpportunityFilter::default(), page)).await?,
             outbox: store.outbox(MAX_PAGE).await?,
-            counts: store.counts().await?,
+            counts: store.task_counts().await?,
             paused: store.setting("paused".to_owned()).await?.is_some_and(|value| value == json!(true)),
             settings: store.setting("engine".to_owned()).await?,
             ..Self::default()

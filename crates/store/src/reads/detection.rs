@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use uplift_model::entity::EntityKey;
 use uplift_model::review::{Review, ReviewCounter};
+use uplift_model::rollup::OperationDelta;
 use uplift_model::{Hour, Time};
 
 use crate::error::StoreResult;
@@ -32,7 +33,19 @@ pub trait DetectionReads {
     /// When there is none.
     async fn error_history(&self, entity: EntityKey, fingerprint: String) -> StoreResult<ErrorHistory>;
 
-    /// An operation of an entity in the hours `from..=to`.
+    /// What an operation of an entity came to in each of the hours `from..=to` in which there was any.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    async fn operation_hours(
+        &self,
+        entity: EntityKey,
+        operation: String,
+        from: Hour,
+        to: Hour,
+    ) -> StoreResult<Vec<(Hour, OperationDelta)>>;
+
+    /// The same hours, and some of the slowest events of the last day.
     ///
     /// # Errors
     /// When the engine fails.

@@ -216,7 +216,7 @@ pub async fn the_last_attempt_counts(store: Subject) {
     take(&*store, vec![event("1", EventKind::TaskFailed, second(5))]).await;
     let task = store.task("t".into()).await.unwrap();
     assert_eq!((task.outcome, task.events), (Some(Outcome::Success), 2));
-    assert_eq!(store.counts().await.unwrap().tasks, 1);
+    assert_eq!(store.task_counts().await.unwrap().tasks, 1);
 }
 
 /// Events that name neither trace nor task are kept, and are no task.
@@ -226,7 +226,7 @@ pub async fn events_outside_tasks_are_no_task(store: Subject) {
     let mut unclocked = broken("2", second(2));
     (unclocked.task_id, unclocked.clock) = (None, Clock::Received);
     take(&*store, vec![outside, unclocked]).await;
-    let counts = store.counts().await.unwrap();
+    let counts = store.task_counts().await.unwrap();
     assert_eq!((counts.events, counts.tasks), (2, 0));
     assert!(store.tasks(TaskFilter::default(), whole()).await.unwrap().items.is_empty());
     let events = store.events(EventFilter::default(), whole()).await.unwrap().items;

@@ -49,5 +49,6 @@ pub async fn a_score_may_name_the_trace(store: Subject) {
     // Who asks for the trace means what it is all a part of.
     assert_eq!(store.task("x".into()).await.unwrap().task_id, "t");
     let named = store.named_tasks(DEFAULT_ENVIRONMENT.into(), vec!["x".into()]).await.unwrap();
-    assert_eq!(named.iter().map(|task| task.task_id.as_str()).collect::<Vec<_>>(), ["t"]);
+    // Whoever names it as evidence means all of them.
+    assert_eq!(named.iter().map(|task| task.task_id.as_str()).collect::<Vec<_>>(), ["child", "t"]);
 }

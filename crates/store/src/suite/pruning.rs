@@ -89,7 +89,7 @@ pub async fn old_traces_go_whole(store: Subject) {
         hour(40),
     )
     .await;
-    let counts = store.counts().await.unwrap();
+    let counts = (store.counts().await.unwrap(), store.task_counts().await.unwrap());
     assert_eq!(prune(&*store, hour(79), 49, None).await, Pruned::default(), "nothing is old yet");
     let done = prune(&*store, hour(81), 49, None).await;
     // Their texts; the attributes are those that the long one uses, too.
@@ -99,7 +99,7 @@ pub async fn old_traces_go_whole(store: Subject) {
     assert_eq!(long.content.as_deref(), Some("said in long"));
     assert_eq!(long.attributes, Some(serde_json::json!({"tools": ["search"]})));
     // The tasks stay, and so does every sum.
-    assert_eq!(store.counts().await.unwrap(), counts);
+    assert_eq!((store.counts().await.unwrap(), store.task_counts().await.unwrap()), counts);
     assert_eq!(store.task("old".to_owned()).await.unwrap().outcome, Some(Outcome::Success));
     let error = store.event("old".to_owned(), "1".to_owned()).await.unwrap_err();
     let StoreError::NotFound { hint, .. } = error else { panic!("{error}") };
@@ -365,6 +365,7 @@ impl History {
 /// Whatever is asked of sums: the same with pruning as without.
 async fn same_sums(store: &dyn Store, all: &dyn Store, trial: Option<i64>, at: i64) {
     assert_eq!(store.counts().await.unwrap(), all.counts().await.unwrap(), "hour {at}");
+    assert_eq!(store.task_counts().await.unwrap(), all.task_counts().await.unwrap(), "hour {at}");
     for name in ["a", TRIED] {
         let Ok(entity) = store.entity(select(EntityType::Agent, name)).await else { continue };
         assert_eq!(entity, all.entity(select(EntityType::Agent, name)).await.unwrap());

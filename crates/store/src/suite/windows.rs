@@ -119,6 +119,8 @@ pub async fn an_operation_has_its_slowest_events(store: Subject) {
     let history = store.operation_history(a, "tool:search".into(), rollup(3), rollup(28)).await.unwrap();
     assert_eq!((history.hours.len(), history.hours[0].0, history.hours[25].0), (26, rollup(3), rollup(28)));
     assert_eq!((history.hours[0].1.n, history.hours[0].1.sum_us), (1, 997_000));
+    let hours = store.operation_hours(a, "tool:search".into(), rollup(3), rollup(28)).await.unwrap();
+    assert_eq!(hours, history.hours);
     let ids: Vec<String> = history.events.iter().map(|event| event.id.clone()).collect();
     assert_eq!(ids, (5..15).map(|place| format!("t{place}-c")).collect::<Vec<_>>());
     let none = store.operation_history(a, "tool:none".into(), rollup(0), rollup(99)).await.unwrap();

@@ -94,12 +94,12 @@ async fn a_reading_store_reads_and_does_not_write() {
     let writer = SqliteStore::open(&path).unwrap();
     writer.commit_intake(sample::batch(vec![sample::broken("1", sample::hour(0))])).await.unwrap();
     let reader = SqliteStore::open_read_only(&path).unwrap();
-    assert_eq!(reader.counts().await.unwrap().events, 1);
+    assert_eq!(reader.task_counts().await.unwrap().events, 1);
     let nothing = IntakeBatch { events: Vec::new(), ..sample::batch(Vec::new()) };
     assert!(matches!(reader.commit_intake(nothing).await, Err(StoreError::ReadOnly { .. })));
     // It sees what is written later.
     writer.commit_intake(sample::batch(vec![sample::broken("2", sample::hour(0))])).await.unwrap();
-    assert_eq!(reader.counts().await.unwrap().events, 2);
+    assert_eq!(reader.task_counts().await.unwrap().events, 2);
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn what_was_acknowledged_is_there_after_closing() {
     let batch = sample::batch(vec![sample::broken("2", sample::hour(0))]);
     assert!(matches!(store.commit_intake(batch).await, Err(StoreError::Closed)));
     let again = SqliteStore::open(&path).unwrap();
-    assert_eq!(again.counts().await.unwrap().events, 1);
+    assert_eq!(again.task_counts().await.unwrap().events, 1);
     // A retry after the restart is still recognised.
     let receipt = again.commit_intake(sample::batch(vec![sample::broken("1", sample::hour(0))])).await.unwrap();
     assert_eq!((receipt.accepted, receipt.duplicates), (0, 1));

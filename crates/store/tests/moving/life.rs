@@ -201,6 +201,7 @@ async fn answers(store: &dyn Store) -> Vec<(String, String)> {
         outbox(10),
         config_seq(),
         counts(),
+        task_counts(),
         metrics(),
         system_status(),
         alerts(false, whole()),

@@ -64,7 +64,11 @@ const TABLES: &[&str] = &[
 fn excess(counts: &Counts, may_scan: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for (table, count) in counts {
-        if count.rows > count.scans && !may_scan.contains(&table.as_str()) {
+        // From end to end, or along an index in the order that is asked for.
+        if may_scan.contains(&table.as_str()) {
+            continue;
+        }
+        if count.rows > count.scans {
             found.push(format!("{table} {} times from end to end, {} rows", count.scans, count.rows));
         } else if count.entries > ENTRIES * TIMES {
             found.push(format!("{} entries of the indexes of {table} a time", count.entries / TIMES));
@@ -167,6 +171,7 @@ fn everything_is_judged() {
     let sources = [
         include_str!("../../src/reads.rs"),
         include_str!("../../src/reads/attention.rs"),
+        include_str!("../../src/reads/detection.rs"),
         include_str!("../../src/reads/requests.rs"),
     ];
     let all: BTreeSet<&str> = sources.into_iter().flat_map(functions).collect();

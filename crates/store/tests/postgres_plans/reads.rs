@@ -225,6 +225,9 @@ pub(crate) const READS: &[Read] = &[
     read!("unconfirmed_marks", s, _w, s.unconfirmed_marks(100)),
     read!("open_marks", s, w, s.open_marks(w.agents[1])),
     read!("error_history", s, w, one s.error_history(w.agents[0], group())),
+    read!("operation_hours", s, w, {
+        s.operation_hours(w.agents[3], "tool:tool-3".into(), rollup(LAST_HOUR - 191), rollup(LAST_HOUR))
+    }),
     read!("operation_history", s, w, {
         let (from, to) = (rollup(LAST_HOUR - 191), rollup(LAST_HOUR));
         async move {
@@ -303,7 +306,8 @@ pub(crate) const READS: &[Read] = &[
 
 /// Reads that go over the whole of something by their nature, and why that may be.
 pub(crate) const WHOLE: &[(&str, &str)] = &[
-    ("counts", "counts tasks and what they came to; asked by people and by /metrics, not by the loop"),
+    ("counts", "counts entities, opportunities and improvements; asked by people, not by the loop"),
+    ("task_counts", "counts tasks and what they came to; asked by people, and kept for them"),
     ("metrics", "a view: averages over all decisions"),
     ("system_status", "the same view, judged"),
     ("analytics", "a view: sums over all decisions"),

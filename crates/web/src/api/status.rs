@@ -1,12 +1,28 @@
 //! `/api/improvements/status`: how the whole stands.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 
+use uplift_runner::Engine;
+use uplift_store::StoreResult;
+use uplift_store::rows::TaskCounts;
+
 use super::failures::Failures;
 use crate::error::WebError;
+use crate::kept::Answer;
 use crate::state::AppState;
-use crate::wire::status::{Status, Storage};
+use crate::wire::status::{Counts, Status, Storage};
+
+impl Answer for TaskCounts {
+    const WHAT: &'static str = "how much was done";
+    const QUICK: Duration = Duration::from_millis(5);
+
+    async fn work_out(engine: &Engine) -> StoreResult<Self> {
+        engine.store().task_counts().await
+    }
+}
 
 /// How the whole stands.
 #[utoipa::path(
@@ -15,7 +31,7 @@ use crate::wire::status::{Status, Storage};
 )]
 pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Status>, WebError> {
     let store = state.engine.store();
-    let counts = store.counts().await?;
+    let (counts, done) = (store.counts().await?, state.done.latest(&state.engine).await?);
     let system = store.system_status().await?;
     let storage = store.storage().await?;
     let full_since = state.engine.disk().full().map(|full| full.since);
@@ -28,7 +44,7 @@ pub(super) async fn status(State(state): State<AppState>) -> Result<Json<Status>
         now: state.engine.now(),
         health: health.into(),
         active_alerts: counts.alerts_active,
-        counts: counts.into(),
+        counts: Counts::new(counts, *done),
         storage: Storage::new(storage, full_since),
         system: system.into(),
         claims: (&*helped).into(),

@@ -17,11 +17,11 @@ use uplift_store::rows::{AnalyticsRow, DayDecisions, EntityAnalyticsRow, EntityT
 use super::chart::{self, Bar, bars};
 use super::failed::{OnPage, PageError};
 use super::format;
-use super::kept::Answer;
 use super::layout::{self, Place};
 use super::parts::{entity_link, environment, section, wide};
 use super::trends::{Rates, Trends};
 use super::visit::Visit;
+use crate::kept::Answer;
 use crate::state::AppState;
 
 /// Most entities that are listed.

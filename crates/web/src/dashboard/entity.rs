@@ -26,7 +26,6 @@ use super::chart::{self, Line, Node, Point, Series, graph, line};
 use super::entities::standing;
 use super::failed::{OnPage, PageError};
 use super::improvements::{Waiting, brief as improvements_list};
-use super::kept::Answer;
 use super::layout::{self, Place};
 use super::opportunities::brief_table as opportunities_list;
 use super::overview::decided_table;
@@ -38,6 +37,7 @@ use super::{configuration, csrf, format};
 use crate::api::Entities;
 use crate::error::{ErrorCode, WebError};
 use crate::extract::{Params, PathOf, selector};
+use crate::kept::Answer;
 use crate::state::AppState;
 use crate::wire::improvement::Effect;
 
@@ -101,11 +101,11 @@ impl Seen {
             store.relationships(Some(key)),
         )?;
         let latest = of.last_seen_at.unwrap_or(now).hour();
-        let (improvements, opportunities, tasks, history) = tokio::try_join!(
+        let (improvements, opportunities, tasks, hours) = tokio::try_join!(
             store.improvements(ImprovementFilter { entity: Some(key), ..Default::default() }, first(IMPROVEMENTS)),
             store.opportunities(OpportunityFilter { entity: Some(key), ..Default::default() }, first(OPPORTUNITIES)),
             store.tasks(TaskFilter { entity: Some(key), ..Default::default() }, first(TASKS)),
-            store.operation_history(key, "task".to_owned(), latest.plus(1 - HOURS), latest),
+            store.operation_hours(key, "task".to_owned(), latest.plus(1 - HOURS), latest),
         )?;
         let running = match &of.revision {
             Some(id) => Some(store.revision(RevisionId::from_stored(id.as_str())).await?),
@@ -119,7 +119,7 @@ impl Seen {
             effects,
             opportunities: opportunities.items,
             tasks: tasks.items,
-            hours: history.hours,
+            hours,
             of,
             status,
             trail,

@@ -29,7 +29,6 @@ mod failed;
 mod format;
 mod improvement;
 mod improvements;
-mod kept;
 mod layout;
 mod live;
 mod login;
@@ -51,7 +50,6 @@ use crate::state::AppState;
 
 pub(crate) use analytics::Decided;
 pub(crate) use entity::Ties;
-pub(crate) use kept::Kept;
 pub(crate) use trends::Trends;
 
 /// All pages, and what they need.

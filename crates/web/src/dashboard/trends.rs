@@ -8,7 +8,7 @@ use uplift_runner::Engine;
 use uplift_store::StoreResult;
 use uplift_store::rows::{EntityTrend, MetricsRow};
 
-use super::kept::Answer;
+use crate::kept::Answer;
 
 /// Days that are shown.
 pub(crate) const DAYS: i64 = 14;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use uplift_cycle::detect::health::{Factor, Health as ModelHealth};
 use uplift_model::{Hour, Time};
 use uplift_runner::helped::WhatHelped;
-use uplift_store::rows::{Counts as CountsRow, MetricsRow, StorageRow, SystemStatusRow};
+use uplift_store::rows::{Counts as CountsRow, MetricsRow, StorageRow, SystemStatusRow, TaskCounts};
 use utoipa::ToSchema;
 
 /// How the whole stands.
@@ -23,7 +23,8 @@ pub(crate) struct Status {
     pub(crate) health: Health,
     /// Alerts that hold.
     pub(crate) active_alerts: i64,
-    /// How much there is.
+    /// How much there is. Where there are millions of tasks, these and their events are counted now and then: the
+    /// numbers are seconds old, a minute at the most.
     pub(crate) counts: Counts,
     /// What the database takes up, and what retention has left of it.
     pub(crate) storage: Storage,
@@ -186,13 +187,13 @@ impl From<Factor> for HealthFactor {
     }
 }
 
-impl From<CountsRow> for Counts {
-    fn from(row: CountsRow) -> Self {
+impl Counts {
+    pub(crate) fn new(row: CountsRow, done: TaskCounts) -> Self {
         Self {
-            events: row.events,
-            tasks: row.tasks,
-            tasks_succeeded: row.tasks_succeeded,
-            tasks_failed: row.tasks_failed,
+            events: done.events,
+            tasks: done.tasks,
+            tasks_succeeded: done.tasks_succeeded,
+            tasks_failed: done.tasks_failed,
             agents: row.agents,
             tools: row.tools,
             error_groups: row.error_groups,

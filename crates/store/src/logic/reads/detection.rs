@@ -7,6 +7,7 @@ use uplift_model::event::EventKind;
 use uplift_model::fingerprint::{ErrorTemplate, Fingerprint};
 use uplift_model::operation::Operation;
 use uplift_model::opportunity::{EventRef, MAX_EVIDENCE_EVENTS};
+use uplift_model::rollup::OperationDelta;
 use uplift_model::time::HOURS_PER_DAY;
 use uplift_model::{Hour, Time};
 
@@ -58,6 +59,19 @@ impl DetectionReads for SqlStore {
 
     async fn error_history(&self, entity: EntityKey, fingerprint: String) -> StoreResult<ErrorHistory> {
         self.read("reading an error group", move |connection| error_history(connection, entity, &fingerprint)).await
+    }
+
+    async fn operation_hours(
+        &self,
+        entity: EntityKey,
+        operation: String,
+        from: Hour,
+        to: Hour,
+    ) -> StoreResult<Vec<(Hour, OperationDelta)>> {
+        self.read("reading the hours of an operation", move |connection| {
+            operation_hours(connection, entity, &operation, from, to)
+        })
+        .await
     }
 
     async fn operation_history(
@@ -233,7 +247,7 @@ fn operation_hours(
     operation: &str,
     from: Hour,
     to: Hour,
-) -> Result<Vec<(Hour, uplift_model::rollup::OperationDelta)>, Fault> {
+) -> Result<Vec<(Hour, OperationDelta)>, Fault> {
     let sql = "SELECT hour, n, errors, timed, sum_us, sum_ln, sum_ln2, tokens_in, tokens_out, cost_nano
         FROM rollup_ops WHERE entity_type = ?1 AND entity_id = ?2 AND operation = ?3 AND hour BETWEEN ?4 AND ?5
         ORDER BY hour";

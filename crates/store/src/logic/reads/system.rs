@@ -17,7 +17,7 @@ use crate::error::StoreResult;
 use crate::logic::fault::{Fault, corrupt};
 use crate::page::{PageRequest, Paged};
 use crate::reads::SystemReads;
-use crate::rows::{Counts, MetricsRow, StorageRow, SystemStatusRow};
+use crate::rows::{Counts, MetricsRow, StorageRow, SystemStatusRow, TaskCounts};
 use crate::store::SqlStore;
 
 #[async_trait]
@@ -33,6 +33,10 @@ impl SystemReads for SqlStore {
 
     async fn counts(&self) -> StoreResult<Counts> {
         self.read("counting", counts).await
+    }
+
+    async fn task_counts(&self) -> StoreResult<TaskCounts> {
+        self.read("counting tasks", task_counts).await
     }
 
     async fn storage(&self) -> StoreResult<StorageRow> {
@@ -154,10 +158,7 @@ fn metrics(columns: &mut Columns<'_>) -> Result<MetricsRow, Fault> {
 }
 
 fn counts(connection: &Connection) -> Result<Counts, Fault> {
-    // Events are counted by the tasks they were folded into: a tenth of the rows, and narrow ones.
-    let sql = "SELECT coalesce(sum(events), 0), count(CASE WHEN pseudo = 0 AND entity_id IS NOT NULL THEN 1 END),
-            count(CASE WHEN pseudo = 0 AND entity_id IS NOT NULL AND outcome = 0 THEN 1 END),
-            count(CASE WHEN pseudo = 0 AND entity_id IS NOT NULL AND outcome IN (1, 2) THEN 1 END),
+    let sql = "SELECT
             (SELECT count(*) FROM entities WHERE entity_type = 'agent' AND environment <> ?1),
             (SELECT count(*) FROM entities WHERE entity_type = 'tool' AND environment <> ?1),
             (SELECT count(*) FROM error_groups),
@@ -165,15 +166,10 @@ fn counts(connection: &Connection) -> Result<Counts, Fault> {
             (SELECT count(*) FROM optimization_opportunities WHERE status = 'in_progress'),
             (SELECT count(*) FROM improvements
                 WHERE status IN ('validated', 'testing', 'awaiting_approval', 'queued')),
-            (SELECT count(*) FROM improvement_alerts WHERE resolved_at IS NULL)
-        FROM task_rows";
+            (SELECT count(*) FROM improvement_alerts WHERE resolved_at IS NULL)";
     let found = list::first(connection, "the counts", sql, [OWN_ENVIRONMENT], |row| {
         let mut columns = Columns::of(row, "the counts");
         Ok(Counts {
-            events: columns.get()?,
-            tasks: columns.get()?,
-            tasks_succeeded: columns.get()?,
-            tasks_failed: columns.get()?,
             agents: columns.get()?,
             tools: columns.get()?,
             error_groups: columns.get()?,
@@ -181,6 +177,24 @@ fn counts(connection: &Connection) -> Result<Counts, Fault> {
             opportunities_in_progress: columns.get()?,
             improvements_active: columns.get()?,
             alerts_active: columns.get()?,
+        })
+    })?;
+    Ok(found.unwrap_or_default())
+}
+
+fn task_counts(connection: &Connection) -> Result<TaskCounts, Fault> {
+    // Events are counted by the tasks they were folded into: a tenth of the rows, and narrow ones.
+    let sql = "SELECT coalesce(sum(events), 0), count(CASE WHEN pseudo = 0 AND entity_id IS NOT NULL THEN 1 END),
+            count(CASE WHEN pseudo = 0 AND entity_id IS NOT NULL AND outcome = 0 THEN 1 END),
+            count(CASE WHEN pseudo = 0 AND entity_id IS NOT NULL AND outcome IN (1, 2) THEN 1 END)
+        FROM task_rows";
+    let found = list::first(connection, "the counts of tasks", sql, [], |row| {
+        let mut columns = Columns::of(row, "the counts of tasks");
+        Ok(TaskCounts {
+            events: columns.get()?,
+            tasks: columns.get()?,
+            tasks_succeeded: columns.get()?,
+            tasks_failed: columns.get()?,
         })
     })?;
     Ok(found.unwrap_or_default())

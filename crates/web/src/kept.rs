@@ -26,6 +26,8 @@ const SPARED: u32 = 200;
 pub(crate) trait Answer: Send + Sync + Sized + 'static {
     /// What it is, for the log.
     const WHAT: &'static str;
+    /// What took less is worked out anew for everybody.
+    const QUICK: Duration = Duration::ZERO;
 
     /// Works it out.
     fn work_out(engine: &Engine) -> impl Future<Output = StoreResult<Self>> + Send;
@@ -72,12 +74,18 @@ impl<T> Clone for Made<T> {
     }
 }
 
+impl<T: Answer> Made<T> {
+    fn is_good(&self) -> bool {
+        self.took >= T::QUICK && self.at.elapsed() < GOOD
+    }
+}
+
 impl<T: Answer> Kept<T> {
     /// The answer, as young as can be had soon.
     pub(crate) async fn latest(&self, engine: &Engine) -> StoreResult<Arc<T>> {
         *self.0.looked_at.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let known = self.known();
-        if let Some(known) = known.as_ref().filter(|known| known.at.elapsed() < GOOD) {
+        if let Some(known) = known.as_ref().filter(|known| known.is_good()) {
             return Ok(Arc::clone(&known.value));
         }
         // Goes on when the page does not wait for it any longer, or whoever asked for the page goes away.
@@ -102,7 +110,7 @@ impl<T: Answer> Kept<T> {
     /// Works it out anew, unless somebody else just did.
     async fn renew(&self, engine: &Engine) -> StoreResult<Made<T>> {
         let _one = self.0.working.lock().await;
-        if let Some(known) = self.known().filter(|known| known.at.elapsed() < GOOD) {
+        if let Some(known) = self.known().filter(|known| known.is_good()) {
             return Ok(known);
         }
         let began = Instant::now();
