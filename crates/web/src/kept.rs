@@ -85,7 +85,7 @@ impl<T: Answer> Kept<T> {
     pub(crate) async fn latest(&self, engine: &Engine) -> StoreResult<Arc<T>> {
         *self.0.looked_at.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let known = self.known();
-        if let Some(known) = known.as_ref().filter(Made::is_good) {
+        if let Some(known) = known.as_ref().filter(|known| known.is_good()) {
             return Ok(Arc::clone(&known.value));
         }
         // Goes on when the page does not wait for it any longer, or whoever asked for the page goes away.
