@@ -104,7 +104,9 @@ fn table(requests: &[Value]) -> Table {
 }
 
 fn detail(request: &Value, style: Style) -> String {
-    let mut out = facts([
+    let mut out = style.bold(&format!("Request {}", text(request, "request_id")));
+    out += "\n";
+    out += &facts([
         ("agent", format!("{} ({})", text(request, "agent"), text(request, "environment"))),
         ("about", text(request, "about")),
         ("asks for", text(request, "improvement_type")),
@@ -127,14 +129,15 @@ fn detail(request: &Value, style: Style) -> String {
         for item in evidence {
             table.row([text(item, "claim"), text(item, "subject"), text(item, "found"), text(item, "detail")]);
         }
-        put!(&mut out, "\nEvidence\n{}", table.render(style));
+        put!(&mut out, "\n{}\n{}", style.bold("Evidence"), table.render(style));
     }
     let verdict = &request["verdict"];
     if verdict.is_object() {
         let share = |value: f64| format!("{:+.1} %", value * 100.0);
         put!(
             &mut out,
-            "\nVerdict\n{}",
+            "\n{}\n{}",
+            style.bold("Verdict"),
             facts([
                 ("outcome", text(verdict, "outcome")),
                 ("why", text(verdict, "reason")),

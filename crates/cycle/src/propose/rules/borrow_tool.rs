@@ -1,5 +1,5 @@
-//! Gives an agent a tool that another agent with the same tools relies on and does better with. It is a new
-//! capability, so the confidence is low and an operator is asked.
+//! Gives an agent a tool that another agent with the same tools relies on and does better with. It is new to this one,
+//! so the confidence is low; where validation does not take that other agent for its peer, an operator is asked.
 
 use std::collections::BTreeSet;
 
