@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -95,11 +95,13 @@ fn page(html: &str) -> impl IntoResponse + use<> {
     (headers, html.to_owned())
 }
 
-async fn unknown_route(request: Request) -> Response {
-    grpc::unimplemented(&request).unwrap_or_else(|| {
-        let path: String = request.uri().path().chars().take(200).collect();
-        WebError::new(ErrorCode::UnknownRoute, format!("there is nothing at {path}")).into_response()
-    })
+async fn unknown_route(State(state): State<AppState>, request: Request) -> Response {
+    if let Some(answer) = grpc::unimplemented(&request) {
+        return answer;
+    }
+    let path: String = request.uri().path().chars().take(200).collect();
+    let error = WebError::new(ErrorCode::UnknownRoute, format!("there is nothing at {path}"));
+    dashboard::instead_of_a_page(&state, request, error).await
 }
 
 async fn method_not_allowed(request: Request) -> WebError {

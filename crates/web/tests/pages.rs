@@ -288,11 +288,52 @@ async fn an_entity_is_set_as_it_was_seen() {
     for wrong in ["max_rollback_rate=2", "max_rollback_rate=x", "max_rollback_rate=0.1&mode=often"] {
         assert_eq!(post(&server, &target, &set(wrong)).await.status.as_u16(), 422, "{wrong}");
     }
-    let saved = post(&server, &target, &set("max_rollback_rate=0.2&mode=approve")).await;
+    for (wrong, field) in [
+        ("unit=team", "unit"),
+        ("frozen.everything=true", "frozen"),
+        ("outcome=guess", "outcome"),
+        ("outcome=attribute", "outcome_name"),
+        ("outcome=feedback&outcome_name=quality", "outcome_at_least"),
+        ("outcome=feedback&outcome_name=quality&outcome_at_least=NaN", "outcome_at_least"),
+        ("review=often", "review"),
+        ("review=periodic&review_hours=0", "review"),
+        ("review=threshold&review_tasks=-4", "review_tasks"),
+    ] {
+        let refused = post(&server, &target, &set(wrong)).await;
+        assert!(refused.status.as_u16() == 422 && refused.text.contains(field), "{wrong}: {refused:?}");
+    }
+    let all = "max_rollback_rate=0.2&mode=approve&unit=session&frozen.tools=true&frozen.instruction=true&\
+               outcome=feedback&outcome_name=quality&outcome_at_least=0.5&review=periodic&review_hours=12";
+    let saved = post(&server, &target, &set(all)).await;
     assert_eq!(saved.status.as_u16(), 303, "{saved:?}");
     let config = server.get(&format!("/api/entities/agent/{agent}")).await.json()["improvement_config"].clone();
-    assert_eq!((&config["mode"], &config["auto_improve_enabled"]), (&json!("approve"), &json!(false)));
+    let expected = json!({
+        "auto_improve_enabled": false, "max_rollback_rate": 0.2, "mode": "approve", "unit": "session",
+        "frozen": ["instruction", "tools"], "outcome": {"from": "feedback", "name": "quality", "at_least": 0.5},
+        "review": {"kind": "periodic", "task_threshold": 100, "period_hours": 12},
+    });
+    assert_eq!(config, expected);
+    // The page shows what was saved: sent as it is, it changes nothing.
+    let page = server.get(&path).await.text;
+    for shown in
+        ["<option value=\"session\" selected", "name=\"frozen.tools\" value=\"true\" checked", "value=\"quality\""]
+    {
+        assert!(page.contains(shown), "{shown}");
+    }
     assert_eq!(post(&server, &target, &set("max_rollback_rate=0.3")).await.status.as_u16(), 412);
+}
+
+#[tokio::test]
+async fn where_there_is_nothing_a_browser_gets_a_page_and_a_program_an_error() {
+    let server = Server::new();
+    let path = "/no%22%3E%3Cscript%3Ethere";
+    let ask = async |accept: &str| server.request(Method::GET, path, &[("accept", accept)], Body::empty()).await;
+    let page = ask("text/html,application/xhtml+xml,*/*;q=0.8").await;
+    assert!(page.status.as_u16() == 404 && page.text.contains("There is nothing at"), "{page:?}");
+    check(path, &page);
+    assert_eq!(ask("*/*").await.json()["code"], "unknown_route");
+    let posted = server.request(Method::POST, path, &[("accept", "text/html")], Body::empty()).await;
+    assert_eq!((posted.status.as_u16(), &posted.json()["code"]), (404, &json!("unknown_route")));
 }
 
 #[tokio::test]

@@ -86,10 +86,13 @@ fn identify(state: &AppState, request: &Request, who: Who) -> Result<Option<Call
             }
         };
     }
-    if let Some(caller) = session::caller(&state.engine, request.headers(), state.access.guarding.tls) {
-        return Ok(Some(caller));
-    }
-    Ok((!state.access.guarding.tokens).then(Caller::local))
+    Ok(visitor(state, request.headers()))
+}
+
+/// Who asks at a browser: whoever logged in there, or anybody where nobody needs a token.
+pub(crate) fn visitor(state: &AppState, headers: &HeaderMap) -> Option<Caller> {
+    session::caller(&state.engine, headers, state.access.guarding.tls)
+        .or_else(|| (!state.access.guarding.tokens).then(Caller::local))
 }
 
 /// The token in a header `Authorization: Bearer TOKEN`.

@@ -5,7 +5,6 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
-use uplift_model::policy::ImprovementConfig;
 use uplift_runner::control::ControlError;
 use uplift_store::writes::StepCommit;
 use uplift_store::{StoreError, Write};
@@ -13,7 +12,7 @@ use uplift_store::{StoreError, Write};
 use super::csrf::Posted;
 use super::failed::{OnPage, PageError};
 use super::parts::entity_address;
-use super::settings;
+use super::{own_settings, settings};
 use crate::api::{MAX_REASON_CHARS, words};
 use crate::error::{ErrorCode, WebError};
 use crate::extract::{PathOf, selector};
@@ -173,7 +172,7 @@ pub(super) async fn set_entity(
     let PathOf((entity_type, name)) = path.on(visit)?;
     let entity = state.engine.store().entity(selector(&entity_type, name, None).on(visit)?).await.on(visit)?;
     let shown: i64 = posted.text("version").and_then(|version| version.parse().ok()).unwrap_or(-1);
-    let config = entity_config(&posted, &entity.improvement_config).on(visit)?;
+    let config = own_settings::posted(&posted, &entity.improvement_config).on(visit)?;
     let commit = StepCommit {
         at: state.engine.now(),
         expected_versions: vec![(entity.key, shown)],
@@ -188,30 +187,6 @@ pub(super) async fn set_entity(
         }
         Err(error) => Err(PageError::new(visit, error)),
     }
-}
-
-fn entity_config(posted: &Posted, current: &ImprovementConfig) -> Result<ImprovementConfig, WebError> {
-    let number = |name: &str| -> Result<Option<f64>, WebError> {
-        posted.text(name).map(|text| text.parse().map_err(|_| wrong(name, &text))).transpose()
-    };
-    let mode = posted.text("mode");
-    let mode = mode.map(|text| text.parse().map_err(|_| wrong("mode", &text))).transpose()?;
-    let rate = number("max_rollback_rate")?;
-    let config = ImprovementConfig {
-        auto_improve_enabled: posted.text("auto_improve_enabled").is_some(),
-        min_confidence_threshold: number("min_confidence_threshold")?,
-        test_duration_hours: number("test_duration_hours")?,
-        max_rollback_rate: rate.unwrap_or(current.max_rollback_rate),
-        mode,
-        ..current.clone()
-    };
-    config.check().map_err(|error| WebError::new(ErrorCode::InvalidSetting, error.to_string()))?;
-    Ok(config)
-}
-
-fn wrong(name: &str, text: &str) -> WebError {
-    let shown: String = text.chars().take(60).collect();
-    WebError::new(ErrorCode::InvalidSetting, format!("`{name}` cannot be `{shown}`"))
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ pub(super) async fn page(State(state): State<AppState>, visit: Visit) -> Result<
     let body = html! {
         h1 { "Analytics" }
         (whole(&trends.metrics, helped))
-        div.columns.even {
+        div.columns.even.first-wide {
             div { (section("types", "By type", &by_type(types, helped))) (section("days", "Decisions, day by day", &by_day(days, visit.now))) }
             div { (section("entities", "By entity", &by_entity(entities))) }
         }
@@ -110,7 +110,7 @@ fn by_type(rows: &[AnalyticsRow], helped: &WhatHelped) -> Markup {
                 th.num scope="col" { "Shown to help" }
                 th.num scope="col" { "Taken back" }
                 th.num scope="col" { "No answer" }
-                th.narrow scope="col" { "Kept, of those decided either way" }
+                th.narrow scope="col" { "Kept, of kept and taken back" }
                 th.num scope="col" { "" }
                 th.num scope="col" { "Mean effect" }
             } }

@@ -106,6 +106,9 @@
       listen();
     }
   });
+  // Where the pages do not fit into a row, the one that is open is in sight.
+  const current = document.querySelector("header nav [aria-current]");
+  if (current) current.scrollIntoView({ block: "nearest", inline: "nearest" });
   // The word of what was done is said once, not again when the page is loaded anew.
   const address = new URL(location.href);
   if (address.searchParams.has("done")) {

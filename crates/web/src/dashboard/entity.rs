@@ -9,7 +9,6 @@ use serde::Deserialize;
 use uplift_model::entity::{Entity, EntityKey};
 use uplift_model::history::HistoryOutcome;
 use uplift_model::opportunity::Opportunity;
-use uplift_model::policy::Mode;
 use uplift_model::relationship::{self, Relationship};
 use uplift_model::review::Review;
 use uplift_model::revision::{Configuration, RevisionId};
@@ -29,11 +28,12 @@ use super::improvements::{Waiting, brief as improvements_list};
 use super::layout::{self, Place};
 use super::opportunities::brief_table as opportunities_list;
 use super::overview::decided_table;
+use super::own_settings;
 use super::parts::{at, entity_address, environment, prose, section, when, wide};
 use super::tasks::table as tasks_table;
 use super::trends::Rates;
 use super::visit::Visit;
-use super::{configuration, csrf, format};
+use super::{configuration, format};
 use crate::api::Entities;
 use crate::error::{ErrorCode, WebError};
 use crate::extract::{Params, PathOf, selector};
@@ -164,7 +164,7 @@ pub(super) async fn page(
                     @else { p.muted { "None is known. The first call of resolve with the defaults of its code brings one." } }
                 }))
                 (revisions(&visit, key, &seen.trail))
-                (own_settings(&visit, &seen.of))
+                (own_settings::form(&visit, &seen.of))
                 (reviewed(&seen))
             }
         }
@@ -343,33 +343,6 @@ fn impact(reached: &[(EntityKey, String, f64)]) -> Markup {
         @if reached.is_empty() { p.muted { "Nobody else." } }
         @else { ul.names { @for (key, name, strength) in reached { li { a href=(entity_address(*key)) { (name) } " " span.muted { (format::number(*strength)) } } } } }
     }
-}
-
-fn own_settings(visit: &Visit, of: &Entity) -> Markup {
-    let config = &of.improvement_config;
-    let number = |value: Option<f64>| value.map(|value| value.to_string());
-    section(
-        "settings",
-        "How it is improved",
-        &html! {
-            form.settings method="post" action={ (entity_address(of.key)) "/settings" } {
-                (csrf::field(visit))
-                input type="hidden" name="version" value=(of.version);
-                fieldset disabled[!visit.operates()] {
-                    label.check { input type="checkbox" name="auto_improve_enabled" value="true" checked[config.auto_improve_enabled]; " Improve it by itself" }
-                    label { span { "Mode" } select name="mode" {
-                        option value="" selected[config.mode.is_none()] { "as the engine" }
-                        @for mode in Mode::ALL { option value=(mode.as_str()) selected[config.mode == Some(*mode)] { (mode.as_str()) } }
-                    } }
-                    label { span { "Least confidence " span.muted { "0 to 1" } } input name="min_confidence_threshold" inputmode="decimal" value=[number(config.min_confidence_threshold)] placeholder="as the engine"; }
-                    label { span { "Test duration " span.muted { "hours" } } input name="test_duration_hours" inputmode="decimal" value=[number(config.test_duration_hours)] placeholder="as the engine"; }
-                    label { span { "Highest rollback rate " span.muted { "0 to 1" } } input name="max_rollback_rate" inputmode="decimal" required value=(config.max_rollback_rate); }
-                    @if !config.frozen.is_empty() { p.muted { "Frozen: " (config.frozen.iter().map(|section| section.as_str()).collect::<Vec<_>>().join(", ")) "." } }
-                    @if visit.operates() { button { "Save" } }
-                }
-            }
-        },
-    )
 }
 
 /// Against which other one a revision is shown.

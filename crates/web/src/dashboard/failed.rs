@@ -1,6 +1,8 @@
 //! Errors as pages.
 
-use axum::http::StatusCode;
+use axum::extract::{FromRequestParts, Request};
+use axum::http::header::ACCEPT;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maud::html;
 use uplift_runner::control::ControlError;
@@ -8,8 +10,10 @@ use uplift_store::StoreError;
 
 use super::layout::{self, Place};
 use super::visit::Visit;
+use crate::access::middleware::visitor;
 use crate::error::WebError;
 use crate::problem::Problem;
+use crate::state::AppState;
 
 /// Something went wrong on the way to a page.
 #[derive(Debug)]
@@ -50,6 +54,22 @@ impl<T> OnPage<T> for Result<T, WebError> {
 impl<T> OnPage<T> for Result<T, ControlError> {
     fn on(self, visit: &Visit) -> Result<T, PageError> {
         self.map_err(|error| PageError::new(visit, error))
+    }
+}
+
+/// The answer where there is nothing: a page for somebody at a browser who was let in, the error as it is for all others.
+pub(crate) async fn instead_of_a_page(state: &AppState, request: Request, error: WebError) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let asks = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    if parts.method != Method::GET || !asks.is_some_and(|accept| accept.contains("text/html")) {
+        return error.into_response();
+    }
+    if let Some(caller) = visitor(state, &parts.headers) {
+        parts.extensions.insert(caller);
+    }
+    match Visit::from_request_parts(&mut parts, state).await {
+        Ok(visit) => PageError::new(&visit, error).into_response(),
+        Err(_) => error.into_response(),
     }
 }
 

@@ -152,8 +152,13 @@ pub(super) fn waiting_table(visit: &Visit, waiting: &[Waiting]) -> Markup {
                 (Standing::of_improvement(improvement.status)) " "
                 a href={ "/improvements/" (improvement.id) } { "#" (improvement.id) " " (format::words(improvement.proposal.improvement_type.as_str())) }
                 " of " (entity(of))
-                span.muted { ", by " (improvement.proposal.proposer) ", " (when(improvement.created_at, visit.now)) }
-                br; (prose(&changes::edits(&improvement.proposal.edits)))
+                @if improvement.status == ImprovementStatus::NeedsProposal {
+                    span.muted { ", " (when(improvement.created_at, visit.now)) }
+                    br; "No rule has an answer to what was found: it takes an agent's or a person's."
+                } @else {
+                    span.muted { ", by " (improvement.proposal.proposer) ", " (when(improvement.created_at, visit.now)) }
+                    br; (prose(&changes::edits(&improvement.proposal.edits)))
+                }
             }
             @if visit.operates() && improvement.status == ImprovementStatus::AwaitingApproval {
                 div.acts {

@@ -35,6 +35,7 @@ mod login;
 mod markdown;
 mod opportunities;
 mod overview;
+mod own_settings;
 mod parts;
 mod settings;
 mod task;
@@ -50,6 +51,7 @@ use crate::state::AppState;
 
 pub(crate) use analytics::Decided;
 pub(crate) use entity::Ties;
+pub(crate) use failed::instead_of_a_page;
 pub(crate) use trends::Trends;
 
 /// All pages, and what they need.

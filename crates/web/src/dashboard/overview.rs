@@ -130,7 +130,10 @@ fn waiting_part(visit: &Visit, waiting: &[Waiting], more: bool) -> Markup {
         &html! {
             @if waiting.is_empty() { p.muted { "Nothing." } }
             @else { (waiting_table(visit, waiting)) }
-            @if more { p { a href="/improvements?status=awaiting_approval" { "All that wait for approval" } } }
+            @if more { p {
+                a href="/improvements?status=awaiting_approval" { "All that wait for approval" } " "
+                a href="/improvements?status=needs_proposal" { "All without a proposal" }
+            } }
         },
     )
 }
@@ -272,7 +275,10 @@ fn trends_part(trends: &Trends) -> Markup {
         "trends",
         "The fleet, day by day",
         &html! {
-            @if trends.days.is_empty() { p.muted { "No task has ended yet." } }
+            @if trends.days.is_empty() {
+                p.muted { "No task has ended yet. Agents report what they do to " code { "/api/events" } ", or point their OpenTelemetry exporter at "
+                    code { "/v1/traces" } "; " code { "uplift import FILE" } " takes what was recorded." }
+            }
             @else {
                 h3 { "Tasks a day" }
                 (bars("Tasks by day", &["succeeded", "failed"], &tasks, format::number))
