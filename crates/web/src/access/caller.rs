@@ -52,6 +52,11 @@ impl Caller {
         self.0.as_ref()
     }
 
+    /// Whether their token is still in force; who needs none may always stay.
+    pub(crate) fn is_in_force(&self, engine: &Engine) -> bool {
+        self.0.as_ref().is_none_or(|known| engine.tokens().holds(known, engine.now()))
+    }
+
     /// Whom an agent's token stands for; empty for everybody else.
     pub(crate) fn entities(&self) -> &[Bound] {
         self.0.as_ref().map_or(&[], |known| &known.token.entities)

@@ -1,0 +1,93 @@
+//! What lasts: streams and bodies that go on while tokens end.
+#![allow(clippy::unwrap_used, reason = "all of it is a test: what is unexpected should stop it")]
+
+mod common;
+
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream, Bytes};
+use axum::http::{Method, Request};
+use common::{Server, event_of};
+use futures::{SinkExt, StreamExt};
+use tokio::time::timeout;
+use tower::ServiceExt;
+use uplift_model::Policy;
+use uplift_model::access::Role;
+use uplift_model::policy::IntakePolicy;
+use uplift_runner::access::{Made, Wanted};
+use uplift_web::Guarding;
+
+const GUARDED: Guarding = Guarding { tokens: true, behind_proxy: false, tls: false };
+/// Longer than anything here takes; nothing waits for it unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn token(server: &Server, name: &str, role: Role, entities: &[&str], expires_s: Option<i64>) -> Made {
+    let entities = entities.iter().map(|text| text.parse().unwrap()).collect();
+    let expires_at = expires_s.map(|seconds| common::NOW.plus_micros(seconds * 1_000_000));
+    server.engine.make_token(Wanted { name: name.into(), role, entities, expires_at }, "test").await.unwrap()
+}
+
+fn request(method: Method, path: &str, secret: Option<&str>, body: Body) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+    if let Some(secret) = secret {
+        request = request.header("authorization", format!("Bearer {secret}"));
+    }
+    request.body(body).unwrap()
+}
+
+/// Opens a stream of events.
+async fn listen(server: &Server, path: &str, secret: &str) -> BodyDataStream {
+    let request = request(Method::GET, path, Some(secret), Body::empty());
+    let answer = server.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200, "{path}");
+    answer.into_body().into_data_stream()
+}
+
+async fn ends(mut stream: BodyDataStream) -> bool {
+    timeout(PATIENCE, async { while stream.next().await.is_some() {} }).await.is_ok()
+}
+
+#[tokio::test]
+async fn whoever_listens_hears_no_more_once_the_token_has_ended() {
+    let server = Server::guarded(Policy::default(), GUARDED);
+    for (path, role, entities) in [
+        ("/api/changes", Role::Viewer, vec![]),
+        ("/api/changes", Role::Agent, vec!["agent/a"]),
+        ("/ui/changes", Role::Viewer, vec![]),
+    ] {
+        let made = token(&server, "revoked", role, &entities, None).await;
+        let listening = listen(&server, path, &made.secret).await;
+        server.engine.revoke_token(made.token.id, "test").await.unwrap();
+        assert!(ends(listening).await, "{path} {role}: it goes on after the token was revoked");
+    }
+    let expiring = token(&server, "expiring", Role::Viewer, &[], Some(60)).await;
+    let lasting = token(&server, "lasting", Role::Viewer, &[], None).await;
+    let listening = listen(&server, "/api/changes", &expiring.secret).await;
+    let mut others = listen(&server, "/api/changes", &lasting.secret).await;
+    server.clock.set(common::NOW.plus_micros(60_000_000));
+    assert!(ends(listening).await, "it goes on after the token has expired");
+    // Nobody else is sent away with them.
+    assert!(timeout(PATIENCE, others.next()).await.unwrap().is_some());
+    assert!(timeout(Duration::from_millis(500), others.next()).await.is_err());
+}
+
+#[tokio::test]
+async fn what_arrives_after_the_token_has_ended_is_not_taken() {
+    let intake = IntakePolicy { chunk_events: 1, ..IntakePolicy::default() };
+    let server = Server::guarded(Policy { intake, ..Policy::default() }, GUARDED);
+    let made = token(&server, "a", Role::Agent, &["agent/a"], None).await;
+    let (mut sending, arriving) = futures::channel::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+    let request = request(Method::POST, "/api/events", Some(&made.secret), Body::from_stream(arriving));
+    let answer = tokio::spawn(server.router.clone().oneshot(request));
+    let line = |id: &str| Ok(Bytes::from(format!("{}\n", event_of("a", id, "t"))));
+    sending.send(line("1")).await.unwrap();
+    let stored = async { while server.engine.store().task_counts().await.unwrap().events < 1 {} };
+    timeout(PATIENCE, stored).await.unwrap();
+    server.engine.revoke_token(made.token.id, "test").await.unwrap();
+    // Whether there is still somebody who reads does not matter.
+    let _ = sending.send(line("2")).await;
+    drop(sending);
+    let answer = timeout(PATIENCE, answer).await.unwrap().unwrap().unwrap();
+    assert_eq!(answer.status().as_u16(), 401);
+    assert_eq!(server.engine.store().task_counts().await.unwrap().events, 1);
+}
