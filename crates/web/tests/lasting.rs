@@ -1,4 +1,4 @@
-//! What lasts: streams and bodies that go on while tokens end.
+//! What lasts: streams that stay open while tokens end, and bodies that never arrive whole.
 #![allow(clippy::unwrap_used, reason = "all of it is a test: what is unexpected should stop it")]
 
 mod common;
@@ -9,6 +9,7 @@ use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::{Method, Request};
 use common::{Server, event_of};
 use futures::{SinkExt, StreamExt};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tower::ServiceExt;
 use uplift_model::Policy;
@@ -90,4 +91,63 @@ async fn what_arrives_after_the_token_has_ended_is_not_taken() {
     let answer = timeout(PATIENCE, answer).await.unwrap().unwrap().unwrap();
     assert_eq!(answer.status().as_u16(), 401);
     assert_eq!(server.engine.store().task_counts().await.unwrap().events, 1);
+}
+
+/// A body that says when somebody waits for it, and never comes.
+fn never(asked: oneshot::Sender<()>) -> Body {
+    Body::from_stream(futures::stream::once(async move {
+        let _ = asked.send(());
+        std::future::pending::<Result<Bytes, std::io::Error>>().await
+    }))
+}
+
+/// Every route that takes a body, by its method and a path of it; but for those whose bodies may take minutes.
+fn routes() -> Vec<(Method, String)> {
+    let document = uplift_web::openapi();
+    let mut routes = Vec::new();
+    for (path, item) in &document.paths.paths {
+        if ["/api/events", "/v1/"].iter().any(|long| path.starts_with(long)) {
+            continue;
+        }
+        let path = path.replace("{entity_type}", "agent").replace("{id}", "1").replace(['{', '}'], "");
+        for (method, there) in [(Method::POST, item.post.is_some()), (Method::PUT, item.put.is_some())] {
+            if there {
+                routes.push((method, path.clone()));
+            }
+        }
+    }
+    for form in ["/login", "/logout", "/settings", "/settings/pause", "/opportunities/1/dismiss", "/alerts/1/resolve"]
+    {
+        routes.push((Method::POST, form.to_owned()));
+    }
+    routes.push((Method::POST, "/mcp".to_owned()));
+    routes
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_given_up_on_every_route() {
+    let server = Server::new();
+    let mut waited = 0;
+    for (method, path) in routes() {
+        let (asked, is_asked) = oneshot::channel();
+        let mut request = request(method.clone(), &path, None, never(asked));
+        let form = if path.starts_with("/api") || path.starts_with("/ofrep") || path == "/mcp" {
+            "application/json"
+        } else {
+            "application/x-www-form-urlencoded"
+        };
+        request.headers_mut().insert("content-type", form.parse().unwrap());
+        let answer = tokio::spawn(server.router.clone().oneshot(request));
+        // A route that takes no body answers, and drops it.
+        if is_asked.await.is_ok() {
+            waited += 1;
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(31)).await;
+            tokio::time::resume();
+        }
+        let answer = timeout(PATIENCE, answer).await;
+        let answer = answer.unwrap_or_else(|_| panic!("{method} {path} waits for ever")).unwrap().unwrap();
+        assert!(answer.status().is_client_error() || answer.status().is_success(), "{method} {path}: {answer:?}");
+    }
+    assert!(waited > 15, "only {waited} routes took a body");
 }
