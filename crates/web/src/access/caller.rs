@@ -62,6 +62,13 @@ impl Caller {
         self.0.as_ref().map_or(&[], |known| &known.token.entities)
     }
 
+    /// The environment of an agent's token, where all that it stands for is in one.
+    pub(crate) fn environment(&self) -> Option<&str> {
+        let (first, others) = self.entities().split_first()?;
+        let same = others.iter().all(|bound| bound.environment == first.environment);
+        first.environment.as_deref().filter(|_| same)
+    }
+
     /// Whether they act for some entities only.
     pub(crate) fn is_bound(&self) -> bool {
         self.role() == Role::Agent
