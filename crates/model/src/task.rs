@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::entity::EntityKey;
-use crate::event::{Clock, Event, EventKind, Outcome};
+use crate::event::{Clock, Event, EventKind, Outcome, Source};
 use crate::time::Time;
 
 /// Where an agent's tasks get their outcome from.
@@ -24,7 +24,8 @@ pub enum OutcomeRule {
     /// The event that ends the task, where a task that ended without an error counts as a success although its sender
     /// left the status open (as instrumentations of OpenTelemetry do).
     Completion,
-    /// FEEDBACK events with this `name` attribute: success from a `score` of at least `at_least` on.
+    /// FEEDBACK events with this `name` attribute, but for those of the agent itself: success from a `score` of at least
+    /// `at_least` on.
     Feedback {
         /// The value of the attribute `name`.
         name: String,
@@ -48,7 +49,11 @@ impl OutcomeRule {
                 Some(if success { Outcome::Success } else { Outcome::Failure })
             }
             Self::Feedback { name, at_least } => {
-                if event.kind != EventKind::Feedback || attribute(event, "name")?.as_str() != Some(name) {
+                // What an agent says of itself is shown, and settles nothing.
+                if event.kind != EventKind::Feedback || event.source == Source::Own {
+                    return None;
+                }
+                if attribute(event, "name")?.as_str() != Some(name) {
                     return None;
                 }
                 let score = attribute(event, "score")?;
@@ -373,6 +378,14 @@ mod tests {
         let by_feedback = OutcomeRule::Feedback { name: "helpful".into(), at_least: 0.5 };
         assert_eq!(by_feedback.outcome(&feedback), Some(Outcome::Success));
         assert_eq!(by_feedback.outcome(&end), None);
+        for (source, outcome) in [
+            (Source::Human, Some(Outcome::Success)),
+            (Source::Environment, Some(Outcome::Success)),
+            (Source::Own, None),
+        ] {
+            feedback.source = source;
+            assert_eq!(by_feedback.outcome(&feedback), outcome, "{source:?}");
+        }
     }
 
     #[test]

@@ -141,6 +141,13 @@ impl Tokens {
         known.token.is_in_force(now).then(|| Arc::clone(known))
     }
 
+    /// Whether a token that was looked up before is still in force: for whoever stays for long. It is not noted as a use.
+    pub fn holds(&self, known: &Known, now: Time) -> bool {
+        let by_start = self.by_start.load();
+        let same = |one: &Arc<Known>| one.token.id == known.token.id && one.token.is_in_force(now);
+        by_start.get(&start(&known.hash)).is_some_and(|all| all.iter().any(same))
+    }
+
     fn note(&self, known: &Known, now: Time) {
         let last = known.noted.load(Ordering::Relaxed);
         if now.micros().saturating_sub(last) >= NOTE_EVERY_US {

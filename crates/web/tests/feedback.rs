@@ -174,3 +174,28 @@ async fn an_agents_word_of_itself_is_its_own() {
     assert_eq!((judged.len(), &judged[0]["attributes"]["by"]), (1, &json!("judge")));
     assert_eq!(give(&server, None, &json!({"task_id": "t", "score": 1})).await.status, StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test]
+async fn an_agent_does_not_learn_where_others_are() {
+    let server = Server::guarded(Policy::default(), Guarding { tokens: true, ..Guarding::default() });
+    let token = |name: &str, entity: &str| {
+        let wanted = Wanted {
+            name: name.into(),
+            role: Role::Agent,
+            entities: vec![entity.parse().unwrap()],
+            expires_at: None,
+        };
+        let engine = server.engine.clone();
+        async move { format!("Bearer {}", engine.make_token(wanted, "test").await.unwrap().secret) }
+    };
+    let (all, own) = (token("all", "*:agent/*").await, token("own", "agent/a").await);
+    let event = |environment: &str, task: &str| json!({"id": environment, "event_type": "TASK_STARTED", "agent": "hidden", "task_id": task, "environment": environment});
+    let events = json!([event("staging", "one"), event("staging", "two"), event("production", "two")]);
+    let headers = [("content-type", "application/json"), ("authorization", all.as_str())];
+    server.request(Method::POST, "/api/events", &headers, Body::from(events.to_string())).await;
+    for task in ["one", "two", "none"] {
+        let answer = give(&server, Some(&own), &json!({"task_id": task, "score": true, "id": task})).await;
+        let receipt = answer.json();
+        assert_eq!((answer.status.as_u16(), &receipt["task_known"]), (200, &json!(false)), "{task}: {receipt}");
+    }
+}

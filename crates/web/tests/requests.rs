@@ -262,6 +262,9 @@ async fn what_cannot_be_taken_is_told() {
         (json!({"agent": "writer"}), 403, "forbidden"),
         (json!({"agent": null}), 400, "invalid_body"),
         (json!({"about": "writer"}), 403, "forbidden"),
+        // Whether there is such an agent is not told.
+        (json!({"about": "nobody"}), 403, "forbidden"),
+        (json!({"about": "nowhere:writer"}), 403, "forbidden"),
         (json!({"improvement_type": "magic"}), 422, "invalid_value"),
         (json!({"priority": "urgent"}), 422, "invalid_value"),
         (json!({"description": "  "}), 422, "invalid_value"),

@@ -251,3 +251,20 @@ def test_an_instruction_may_be_a_text() -> None:
         "",
         "- x",
     ]
+
+
+def test_a_token_is_told_to_the_server_and_to_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    played = Played(served({"model": "m"}))
+    # As a file has it whose line was ended.
+    client = Client(transport=httpx.MockTransport(played), agent="a", token="uplift_abc\n")
+    assert client.resolve(unit="u", defaults=DEFAULTS).source == "server"
+    assert played.asked[0].headers["authorization"] == "Bearer uplift_abc"
+    assert "uplift_abc" not in repr(client.settings)
+    with Client(url=NOBODY, agent="a", token="\tuplift_abc\r\n") as away:
+        assert "uplift_abc" not in str(away.resolve(unit="u", defaults=DEFAULTS).error)
+    for bad in ("uplift_ab c", "uplift_ab\nc", "uplift_ab\u00e9c"):
+        with pytest.raises(ValueError, match="not shown") as refused:
+            Settings(token=bad)
+        assert "uplift_ab" not in str(refused.value)
+    assert "uplift_abc" not in caplog.text
+    assert Settings(token=" \n").token is None

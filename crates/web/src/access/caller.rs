@@ -52,9 +52,21 @@ impl Caller {
         self.0.as_ref()
     }
 
+    /// Whether their token is still in force; who needs none may always stay.
+    pub(crate) fn is_in_force(&self, engine: &Engine) -> bool {
+        self.0.as_ref().is_none_or(|known| engine.tokens().holds(known, engine.now()))
+    }
+
     /// Whom an agent's token stands for; empty for everybody else.
     pub(crate) fn entities(&self) -> &[Bound] {
         self.0.as_ref().map_or(&[], |known| &known.token.entities)
+    }
+
+    /// The environment of an agent's token, where all that it stands for is in one.
+    pub(crate) fn environment(&self) -> Option<&str> {
+        let (first, others) = self.entities().split_first()?;
+        let same = others.iter().all(|bound| bound.environment == first.environment);
+        first.environment.as_deref().filter(|_| same)
     }
 
     /// Whether they act for some entities only.

@@ -28,8 +28,8 @@ use crate::wire::resolve::Change;
 
 /// How often those who listen hear that the connection is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How soon a stream ends once the server shuts down.
-const SHUTDOWN_CHECK: Duration = Duration::from_millis(200);
+/// How soon a stream ends once the server shuts down, or the token of whoever listens has ended.
+const CHECK: Duration = Duration::from_millis(200);
 
 /// Whose configuration has changed, as it happens: `ready` first, then `revision`, `trial` and `state`; `reload` where
 /// some were left out, because the client was too slow. `request` tells that what an agent asked for was decided. `alert`,
@@ -51,7 +51,7 @@ pub(super) async fn listen(State(state): State<AppState>, caller: Caller) -> Res
         news: state.engine.feed().listen(),
         engine: state.engine,
         caller,
-        check: interval(SHUTDOWN_CHECK),
+        check: interval(CHECK),
         greeted: false,
         _place: place,
     };
@@ -72,7 +72,7 @@ struct Listener {
 fn stream(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {
     unfold(listener, |mut listener| async move {
         let event = listener.next().await?;
-        Some((Ok(event), listener))
+        listener.may_stay().then_some((Ok(event), listener))
     })
 }
 
@@ -83,7 +83,12 @@ impl Listener {
         !self.caller.is_bound() || self.caller.acts_for(&answer.environment, asker.entity_type, &answer.asker_name)
     }
 
-    /// The next event; none once the server shuts down.
+    /// Whether there is any use in going on: the server runs, and the token is still in force.
+    fn may_stay(&self) -> bool {
+        self.engine.is_ready() && self.caller.is_in_force(&self.engine)
+    }
+
+    /// The next event; none once the server shuts down, or the token has ended.
     async fn next(&mut self) -> Option<Event> {
         if !self.greeted {
             self.greeted = true;
@@ -114,7 +119,7 @@ impl Listener {
                     }
                     Err(RecvError::Closed) => None,
                 },
-                _ = self.check.tick() => if !self.engine.is_ready() {
+                _ = self.check.tick() => if !self.may_stay() {
                     return None;
                 },
             }

@@ -55,7 +55,8 @@ pub(crate) async fn taken(
     }
     let task_id = text("task_id", Some(body.task_id))?.unwrap_or_default();
     let given = Given {
-        environment: text("environment", body.environment)?,
+        // Where a task of somebody else is, and in how many environments, is not for an agent to learn.
+        environment: text("environment", body.environment)?.or_else(|| caller.environment().map(str::to_owned)),
         agent: text("agent", body.agent)?,
         source: parse("source", body.source.as_deref())?,
     };

@@ -6,11 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uplift_cycle::validate::BUILT_IN_ENVIRONMENT;
 use uplift_model::access::Role;
 use uplift_model::entity::{DEFAULT_ENVIRONMENT, Entity, EntityType};
 use uplift_model::opportunity::ImpactLevel;
 use uplift_model::request::ImprovementRequest;
-use uplift_runner::requests::Asking;
+use uplift_runner::requests::{Asking, RequestError};
 use uplift_store::StoreError;
 use uplift_store::rows::{EntitySelector, RequestFilter};
 use utoipa::IntoParams;
@@ -68,7 +69,10 @@ pub(crate) async fn asked(state: &AppState, caller: &Caller, body: RequestBody) 
     let asker = agent(state, caller, body.agent, body.environment).await?;
     let about = match body.about {
         None => asker.key,
-        Some(about) => named(state, &about).await?.key,
+        Some(about) if asker.environment == BUILT_IN_ENVIRONMENT => named(state, &about).await?.key,
+        Some(about) if parts(&about) == (&asker.environment, &asker.name) => asker.key,
+        // Said before it is looked up: whether there is such an agent is not for others to learn.
+        Some(_) => return Err(RequestError::NotForOthers { agent: asker.name }.into()),
     };
     let asking = Asking {
         asker: asker.key,
@@ -125,9 +129,14 @@ fn only(caller: &Caller, environment: Option<String>) -> Result<EntitySelector, 
     Err(WebError::new(ErrorCode::InvalidBody, detail))
 }
 
+/// The environment and the name.
+fn parts(about: &str) -> (&str, &str) {
+    about.rsplit_once(':').unwrap_or((DEFAULT_ENVIRONMENT, about))
+}
+
 /// An agent as `name` or `environment:name`.
 pub(crate) async fn named(state: &AppState, about: &str) -> Result<Entity, WebError> {
-    let (environment, name) = about.rsplit_once(':').unwrap_or((DEFAULT_ENVIRONMENT, about));
+    let (environment, name) = parts(about);
     let who = selector(EntityType::Agent.as_str(), name.to_owned(), Some(environment.to_owned()))?;
     Ok(state.engine.store().entity(who).await?)
 }

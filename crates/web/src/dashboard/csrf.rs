@@ -6,9 +6,10 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, FromRequest, FromRequestParts, Request};
 use maud::{Markup, html};
 
-use super::failed::PageError;
+use super::failed::{OnPage, PageError};
 use super::visit::Visit;
 use crate::error::{ErrorCode, WebError};
+use crate::extract::soon;
 use crate::state::AppState;
 
 /// The field of a form that carries its token.
@@ -44,8 +45,8 @@ impl FromRequest<AppState> for Posted {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, state).await?;
         let headers = parts.headers.clone();
-        let form = Form::<Vec<(String, String)>>::from_request(Request::from_parts(parts, body), state).await;
-        let fields: BTreeMap<String, String> = match form {
+        let form = Form::<Vec<(String, String)>>::from_request(Request::from_parts(parts, body), state);
+        let fields: BTreeMap<String, String> = match soon(form).await.on(&visit)? {
             Ok(Form(fields)) => fields.into_iter().collect(),
             Err(FormRejection::BytesRejection(error)) => {
                 return Err(PageError::new(&visit, WebError::new(ErrorCode::BodyTooLarge, error.body_text())));

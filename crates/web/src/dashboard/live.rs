@@ -15,6 +15,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use uplift_runner::Engine;
 use uplift_runner::snapshot::Change;
 
+use crate::access::Caller;
 use crate::error::{ErrorCode, WebError};
 use crate::state::AppState;
 
@@ -22,13 +23,13 @@ use crate::state::AppState;
 const PACE: Duration = Duration::from_secs(3);
 /// Changes that come together are one.
 const TOGETHER: Duration = Duration::from_millis(250);
-/// How soon a stream ends once the server shuts down.
-const SHUTDOWN_CHECK: Duration = Duration::from_millis(200);
+/// How soon a stream ends once the server shuts down, or the token of whoever looks has ended.
+const CHECK: Duration = Duration::from_millis(200);
 /// How often browsers hear that the connection is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// A stream of `changed`.
-pub(super) async fn listen(State(state): State<AppState>) -> Result<impl IntoResponse, WebError> {
+pub(super) async fn listen(State(state): State<AppState>, caller: Caller) -> Result<impl IntoResponse, WebError> {
     if !state.engine.is_ready() {
         return Err(WebError::new(ErrorCode::NotReady, "the server is starting or shutting down"));
     }
@@ -43,8 +44,9 @@ pub(super) async fn listen(State(state): State<AppState>) -> Result<impl IntoRes
     let listener = Listener {
         changes: state.engine.snapshot().changes(),
         engine: state.engine,
+        caller,
         pace: paced(PACE),
-        check: paced(SHUTDOWN_CHECK),
+        check: paced(CHECK),
         _place: place,
     };
     let stream = unfold(listener, |mut listener| async move {
@@ -57,13 +59,14 @@ pub(super) async fn listen(State(state): State<AppState>) -> Result<impl IntoRes
 struct Listener {
     changes: Receiver<Change>,
     engine: Engine,
+    caller: Caller,
     pace: Interval,
     check: Interval,
     _place: OwnedSemaphorePermit,
 }
 
 impl Listener {
-    /// Waits for the next change; none once the server shuts down.
+    /// Waits for the next change; none once the server shuts down, or the token has ended.
     async fn next(&mut self) -> Option<()> {
         loop {
             tokio::select! {
@@ -76,7 +79,7 @@ impl Listener {
                     return Some(());
                 }
                 _ = self.pace.tick() => return Some(()),
-                _ = self.check.tick() => if !self.engine.is_ready() {
+                _ = self.check.tick() => if !self.engine.is_ready() || !self.caller.is_in_force(&self.engine) {
                     return None;
                 },
             }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{ConnectInfo, Form, Query, State};
+use axum::extract::{ConnectInfo, Form, FromRequest, Query, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
 };
@@ -18,7 +18,7 @@ use super::assets::VERSION;
 use super::csrf::Posted;
 use super::layout::POLICY;
 use crate::access::{Caller, client_address, session};
-use crate::extract::Peer;
+use crate::extract::{Peer, soon};
 use crate::state::AppState;
 
 /// Longest address to go to after the login, bytes.
@@ -108,8 +108,13 @@ pub(super) async fn begin(
     State(state): State<AppState>,
     Peer(peer): Peer,
     headers: HeaderMap,
-    Form(login): Form<Login>,
+    request: Request,
 ) -> Response {
+    let login = match soon(Form::<Login>::from_request(request, &())).await {
+        Ok(Ok(Form(login))) => login,
+        Ok(Err(rejection)) => return rejection.into_response(),
+        Err(error) => return error.into_response(),
+    };
     let (now, policy) = (state.engine.now(), state.engine.policy());
     let Ok(known) = state.engine.tokens().find(&hash(login.token.trim()), now) else {
         let guarding = state.access.guarding;

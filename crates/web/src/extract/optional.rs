@@ -4,7 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
 
-use super::Body;
+use super::{Body, soon};
 use crate::error::{ErrorCode, WebError};
 
 /// A small JSON body; the default where there is none.
@@ -15,8 +15,8 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalB
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let (parts, body) = request.into_parts();
-        let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state)
-            .await
+        let bytes = soon(Bytes::from_request(Request::from_parts(parts.clone(), body), state))
+            .await?
             .map_err(|error| WebError::new(ErrorCode::BodyTooLarge, error.body_text()))?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self(T::default()));

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use uplift_store::PageRequest;
 use uplift_store::page::MAX_PAGE;
 
+use super::soon;
 use crate::error::{ErrorCode, WebError};
 
 /// Longest value of a parameter that is taken as a text, in bytes.
@@ -55,7 +56,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = WebError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        match Json::<T>::from_request(request, state).await {
+        match soon(Json::<T>::from_request(request, state)).await? {
             Ok(Json(body)) => Ok(Self(body)),
             Err(JsonRejection::BytesRejection(error)) => {
                 Err(WebError::new(ErrorCode::BodyTooLarge, error.body_text()))

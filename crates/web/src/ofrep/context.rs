@@ -1,7 +1,7 @@
 //! What a request says of itself: the unit, the environment, and in bulk the flags.
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::answer::Failure;
 use crate::access::Caller;
+use crate::extract::soon;
 
 /// The context attribute that names the environment.
 const ENVIRONMENT: &str = "environment";
@@ -46,7 +47,8 @@ impl Context {
     ///
     /// # Errors
     /// When it is not what the protocol says, or an attribute that has a meaning cannot have it.
-    pub(super) fn read(sent: Result<Bytes, BytesRejection>) -> Result<Self, Failure> {
+    pub(super) async fn read(request: Request) -> Result<Self, Failure> {
+        let sent = soon(Bytes::from_request(request, &())).await.map_err(|error| Failure::refused(&error))?;
         let sent = sent.map_err(|error| {
             let status = error.status();
             // Reads what the rejection says, so it has to be its last use.

@@ -16,9 +16,7 @@ mod flags;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
@@ -66,10 +64,11 @@ pub(crate) async fn one(
     caller: Caller,
     Path(key): Path<String>,
     headers: HeaderMap,
-    sent: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Response {
+    let sent = Context::read(request).await;
     let began = Instant::now();
-    let evaluated = Context::read(sent).and_then(|context| {
+    let evaluated = sent.and_then(|context| {
         let found = flags::find(&state, &caller, &context, &key)?;
         let reason = found.resolved.reason.as_str();
         Ok((body(&Flag::of(&key, &found.resolved, found.value()))?, reason))
@@ -99,10 +98,11 @@ pub(crate) async fn many(
     State(state): State<AppState>,
     caller: Caller,
     headers: HeaderMap,
-    sent: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Response {
+    let sent = Context::read(request).await;
     let began = Instant::now();
-    let evaluated = Context::read(sent).and_then(|context| {
+    let evaluated = sent.and_then(|context| {
         let keys = context.keys(&caller)?;
         let mut found = Vec::with_capacity(keys.len());
         for key in &keys {

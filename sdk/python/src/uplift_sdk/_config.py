@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 DEFAULT_URL: Final = "http://127.0.0.1:7878"
@@ -17,8 +17,9 @@ class Settings:
 
     url: str = DEFAULT_URL
     """The server's address (`UPLIFT_URL`)."""
-    token: str | None = None
-    """A token, where the server asks for one (`UPLIFT_TOKEN`)."""
+    token: str | None = field(default=None, repr=False)
+    """A token, where the server asks for one (`UPLIFT_TOKEN`). What files put around it, such as the end of a line, is
+    left out."""
     agent: str | None = None
     """The agent that this program is (`UPLIFT_AGENT`)."""
     environment: str | None = None
@@ -38,6 +39,11 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
             raise ValueError(f"the server's address must begin with http:// or https://, not {self.url!r}")
+        if self.token is not None:
+            object.__setattr__(self, "token", self.token.strip() or None)
+        # Whatever refuses it later would say it, in an exception or in a log.
+        if self.token and not all("!" <= character <= "~" for character in self.token):
+            raise ValueError("the token holds characters that no token has; it is not shown here")
         for name, least in (("keep_last_s", 0.0), ("ask_again_s", 0.0), ("max_kept", 1), ("max_unsent", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}")

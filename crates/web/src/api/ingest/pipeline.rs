@@ -141,6 +141,11 @@ impl Pipeline {
         if self.chunk.is_empty() {
             return Ok(());
         }
+        // A body may take minutes to arrive, and a token may end meanwhile.
+        if !self.caller.is_in_force(&self.engine) {
+            let detail = "the token has ended while the body was being read: the rest of it is not taken";
+            return Err(WebError::new(ErrorCode::Unauthorized, detail));
+        }
         let admission = self.admission(Engine::weight(&self.chunk)).await?;
         while self.in_flight.len() >= MAX_IN_FLIGHT {
             self.settle().await?;
