@@ -158,6 +158,14 @@ pub fn nano_of_usd(usd: f64) -> i64 {
     (usd * 1e9).round() as i64
 }
 
+/// The rank of a claim to a task by what happened within it, the weakest.
+pub const WITHIN: u8 = 2;
+
+/// Whether events of this kind say that a task began or ended.
+pub const fn bounds_a_task(kind: EventKind) -> bool {
+    matches!(kind, EventKind::TaskStarted | EventKind::TaskCompleted | EventKind::TaskFailed)
+}
+
 fn least<T: Ord>(mine: &mut Option<T>, other: Option<T>) {
     if let Some(other) = other
         && mine.as_ref().is_none_or(|mine| other < *mine)
@@ -184,8 +192,8 @@ impl TaskDelta {
         let key = || ClaimKey(event.ts.micros(), event.id.clone());
         let rank = match event.kind {
             EventKind::TaskStarted => 0,
-            EventKind::TaskCompleted | EventKind::TaskFailed => 1,
-            _ => 2,
+            kind if bounds_a_task(kind) => 1,
+            _ => WITHIN,
         };
         // A judge's verdict is not the judge's task.
         let claims = event.kind != EventKind::Feedback;

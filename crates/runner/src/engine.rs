@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use uplift_cycle::detect::health::Health;
 use uplift_intake::redact::Redactor;
+use uplift_model::access::Bound;
 use uplift_model::event::Event;
 use uplift_model::opportunity::{Opportunity, OpportunityStatus};
 use uplift_model::process::Lease;
@@ -281,7 +282,21 @@ impl Engine {
     /// # Errors
     /// When nothing of these events was stored.
     pub async fn ingest(&self, admission: Admission, events: Vec<Event>) -> StoreResult<IntakeReceipt> {
-        self.ingest_with(admission, events, Vec::new()).await
+        self.take_in(admission, events, Vec::new(), Vec::new()).await
+    }
+
+    /// As [`ingest`](Self::ingest), from somebody who stands for some entities: they begin and end no tasks that others have
+    /// begun or ended.
+    ///
+    /// # Errors
+    /// When nothing of these events was stored.
+    pub async fn ingest_as(
+        &self,
+        admission: Admission,
+        events: Vec<Event>,
+        stands_for: Vec<Bound>,
+    ) -> StoreResult<IntakeReceipt> {
+        self.take_in(admission, events, Vec::new(), stands_for).await
     }
 
     /// As [`ingest`](Self::ingest), deleting the rows of `event_inbox` that the events came from.
@@ -294,6 +309,16 @@ impl Engine {
         events: Vec<Event>,
         inbox: Vec<i64>,
     ) -> StoreResult<IntakeReceipt> {
+        self.take_in(admission, events, inbox, Vec::new()).await
+    }
+
+    async fn take_in(
+        &self,
+        admission: Admission,
+        events: Vec<Event>,
+        inbox: Vec<i64>,
+        stands_for: Vec<Bound>,
+    ) -> StoreResult<IntakeReceipt> {
         let engine = self.clone();
         let work = tokio::spawn(async move {
             let redactor = engine.redactor();
@@ -305,6 +330,7 @@ impl Engine {
                 defaults: engine.policy().entity.clone(),
                 review: engine.policy().review,
                 settle_before: None,
+                stands_for,
             };
             let stored = engine.0.store.commit_intake(batch).await;
             engine.0.disk.note(engine.now(), &stored);

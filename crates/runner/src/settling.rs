@@ -28,6 +28,7 @@ pub(crate) async fn settle_quiet(engine: &Engine) -> StoreResult<u64> {
             defaults: engine.policy().entity.clone(),
             review: engine.policy().review,
             settle_before: Some(now.plus_micros(-quiet_us)),
+            stands_for: Vec::new(),
         };
         let (store, work) = (engine.clone(), batch);
         // To its end, even if the caller is stopped.

@@ -8,6 +8,7 @@ pub mod requests;
 use async_trait::async_trait;
 use serde_json::Value;
 use uplift_model::Time;
+use uplift_model::access::Bound;
 use uplift_model::check::Check;
 use uplift_model::entity::{EntityKey, EntityName, EntityState};
 use uplift_model::event::PreparedEvent;
@@ -66,6 +67,9 @@ pub struct IntakeBatch {
     /// Traces that were quiet from this moment on are settled: spans that still wait for others are counted without
     /// them. A batch settles a bounded number of traces; the receipt says how many.
     pub settle_before: Option<Time>,
+    /// Whom the sender stands for; nobody in particular where it is empty. Who stands for some begins and ends no tasks
+    /// that others have begun or ended.
+    pub stands_for: Vec<Bound>,
 }
 
 /// What became of a batch.
@@ -108,6 +112,14 @@ pub enum RefusalReason {
     UnknownEntity {
         /// As given.
         entity: String,
+    },
+    /// It begins or ends a task of somebody for whom the sender does not stand.
+    #[error(
+        "task `{task}` was begun by another: an agent reports the beginning and the end of its own tasks, under ids of their own"
+    )]
+    OthersTask {
+        /// The task.
+        task: String,
     },
     /// It names an unknown entity, and entities do not register themselves here.
     #[error("{entity} is not known and auto_register is off: declare it first")]

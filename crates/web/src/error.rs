@@ -192,6 +192,7 @@ pub const fn refusal_code(reason: &RefusalReason) -> &'static str {
         RefusalReason::Conflict { .. } => "id_conflict",
         RefusalReason::UnknownEntity { .. } => "unknown_entity",
         RefusalReason::NotRegistered { .. } => "entity_not_registered",
+        RefusalReason::OthersTask { .. } => NOT_YOURS,
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use uplift_model::Policy;
 use uplift_model::access::Role;
+use uplift_model::event::Outcome;
 use uplift_model::policy::AccessPolicy;
 use uplift_runner::access::Wanted;
 use uplift_web::Guarding;
@@ -123,6 +124,36 @@ async fn an_agent_reports_for_itself_only() {
     let collector = token(&server, "collector", Role::Agent, &["default:agent/*"]).await;
     let report = ask(&server, &collector, Method::POST, "/v1/traces", Some(spans(1))).await;
     assert_eq!(report.json(), json!({}), "{report:?}");
+}
+
+#[tokio::test]
+async fn an_agent_ends_no_task_of_another() {
+    let server = guarded();
+    let (a, b) =
+        (token(&server, "a", Role::Agent, &["agent/a"]).await, token(&server, "b", Role::Agent, &["agent/b"]).await);
+    let sent = async |bearer: &str, agent: &str, id: &str, kind: &str, outcome: Option<&str>, ts: &str| {
+        let event =
+            json!({"id": id, "ts": ts, "event_type": kind, "agent": agent, "task_id": "t", "outcome": outcome});
+        let bearer = format!("Bearer {bearer}");
+        let headers = [("authorization", bearer.as_str())];
+        server.request(Method::POST, "/api/events", &headers, Body::from(event.to_string())).await.json()
+    };
+    let failed = sent(&a, "a", "1", "TASK_FAILED", Some("FAILURE"), "2026-01-31T11:00:00Z").await;
+    assert_eq!(failed["accepted"], 1, "{failed}");
+    // Neither by its end, nor by a beginning before everything that is known of it.
+    for (id, kind, outcome, ts) in [
+        ("2", "TASK_COMPLETED", Some("SUCCESS"), "2026-01-31T11:30:00Z"),
+        ("3", "TASK_STARTED", None, "2026-01-31T10:00:00Z"),
+    ] {
+        let refused = sent(&b, "b", id, kind, outcome, ts).await;
+        assert_eq!(
+            (&refused["accepted"], &refused["rejected"][0]["code"]),
+            (&json!(0), &json!("not_yours")),
+            "{refused}"
+        );
+    }
+    let task = server.engine.store().task("t".into()).await.unwrap();
+    assert_eq!((task.entity_name.as_str(), task.outcome), ("a", Some(Outcome::Failure)));
 }
 
 #[tokio::test]

@@ -219,6 +219,7 @@ async fn parents_in_a_circle_end_somewhere() {
         defaults: Policy::default().entity,
         review: Policy::default().review,
         settle_before: Some(NOW.plus_hours(1)),
+        stands_for: Vec::new(),
     };
     server.store.commit_intake(settle).await.unwrap();
     let tasks = server.get("/api/tasks").await.json();

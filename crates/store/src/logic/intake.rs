@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::sql::{Connection, OptionalExtension};
 use uplift_model::entity::check_name;
 use uplift_model::event::{EntityRef, Event, PreparedEvent};
-use uplift_model::task::{OutcomeRule, TaskDelta};
+use uplift_model::task::{OutcomeRule, TaskDelta, WITHIN, bounds_a_task};
 
 use super::dictionary::{Dictionary, KnownEntity};
 use super::event_row::{self, Address};
@@ -137,9 +137,45 @@ fn place<'b>(
         };
         // An entity named by its key brings its environment along, whatever the event says.
         let trace_no = dictionary.trace(connection, &entity.environment, &event.trace_key())?;
-        placed.push(Placed { index, prepared, trace_no, entity });
+        let one = Placed { index, prepared, trace_no, entity };
+        if others_task(connection, dictionary, batch, &one)? {
+            let task = event.task_id.clone().unwrap_or_else(|| event.trace_key());
+            receipt.refused.push(Refusal { index, reason: RefusalReason::OthersTask { task } });
+            continue;
+        }
+        placed.push(one);
     }
     Ok(placed)
+}
+
+/// Whether an event begins or ends a task that was begun or ended by somebody for whom the sender does not stand. What
+/// happens within a task may come from all who work on it.
+fn others_task(
+    connection: &Connection,
+    dictionary: &mut Dictionary,
+    batch: &IntakeBatch,
+    placed: &Placed<'_>,
+) -> Result<bool, Fault> {
+    let event = &placed.prepared.event;
+    if batch.stands_for.is_empty() || !bounds_a_task(event.kind) || event.is_outside_tasks() {
+        return Ok(false);
+    }
+    let (trace_no, task) = home(connection, dictionary, placed)?;
+    let Some(known) = task_row::read(connection, trace_no, &task)? else { return Ok(false) };
+    // A claim by what happened within the task is nobody's for good.
+    let Some(owner) = known.delta.owner.filter(|owner| owner.rank < WITHIN && owner.entity != placed.entity.key)
+    else {
+        return Ok(false);
+    };
+    let named = connection
+        .prepare_cached("SELECT environment, name FROM entities WHERE entity_type = ?1 AND entity_id = ?2")?
+        .query_row((owner.entity.entity_type.as_str(), owner.entity.entity_id), |row| {
+            Ok((row.get::<String>(0)?, row.get::<String>(1)?))
+        })
+        .optional()?;
+    Ok(named.is_some_and(|(environment, name)| {
+        !batch.stands_for.iter().any(|bound| bound.covers(&environment, owner.entity.entity_type, &name))
+    }))
 }
 
 /// The entity an event is about.

@@ -1,6 +1,7 @@
 //! Events in: stored once, refused one by one, entities registered.
 
 use serde_json::json;
+use uplift_model::access::Bound;
 use uplift_model::entity::{EntityKey, EntityType};
 use uplift_model::event::{EntityRef, Event, EventKind, Exposure, Outcome};
 use uplift_model::relationship::{RelationshipKind, RelationshipSource};
@@ -11,7 +12,7 @@ use super::sample::{
 };
 use crate::error::StoreError;
 use crate::rows::{Counts, EntityFilter, EntitySelector, EventFilter, TaskCounts, TaskFilter};
-use crate::writes::{RefusalReason, StepCommit, Write};
+use crate::writes::{IntakeBatch, RefusalReason, StepCommit, Write};
 
 /// A task with one event of each sort.
 fn script() -> Vec<Event> {
@@ -75,6 +76,44 @@ pub async fn stores_and_folds(store: Subject) {
     assert_eq!(store.task_counts().await.unwrap(), expected);
     let entity = store.entity(select(EntityType::Agent, "a")).await.unwrap();
     assert_eq!(entity.last_seen_at, Some(second(4)));
+}
+
+/// Who stands for some begins and ends their tasks only; what happens within a task may come from anybody.
+pub async fn nobody_ends_the_tasks_of_others(store: Subject) {
+    let sent = |who: &str, id: &str, kind, at| {
+        let mut event = of_agent(event(id, kind, second(at)), who);
+        event.outcome = (kind == EventKind::TaskCompleted).then_some(Outcome::Success);
+        event
+    };
+    let from = async |names: &[&str], events| {
+        let stands_for = names.iter().map(|name| format!("default:agent/{name}").parse::<Bound>().unwrap()).collect();
+        store.commit_intake(IntakeBatch { stands_for, ..batch(events) }).await.unwrap()
+    };
+    // What b does within the task comes before a has begun it, and takes nothing from a.
+    assert_eq!(from(&["b"], vec![of_agent(call("1", "search", 5.0, second(3)), "b")]).await.accepted, 1);
+    assert_eq!(from(&["a"], vec![sent("a", "2", EventKind::TaskStarted, 2)]).await.accepted, 1);
+    let before = store.task("t".into()).await.unwrap();
+    for (id, kind, at) in
+        [("3", EventKind::TaskStarted, 0), ("4", EventKind::TaskCompleted, 9), ("5", EventKind::TaskFailed, 9)]
+    {
+        let receipt = from(&["b"], vec![sent("b", id, kind, at)]).await;
+        let refused: Vec<_> = receipt.refused.into_iter().map(|refusal| refusal.reason).collect();
+        assert_eq!(
+            (receipt.accepted, refused),
+            (0, vec![RefusalReason::OthersTask { task: "t".into() }]),
+            "{kind:?}"
+        );
+    }
+    assert_eq!(store.task("t".into()).await.unwrap(), before);
+    assert_eq!((before.entity_name.as_str(), before.outcome), ("a", None));
+    // Its own end, the work of b within it, and whoever stands for both, are taken.
+    assert_eq!(from(&["b"], vec![of_agent(call("6", "search", 5.0, second(5)), "b")]).await.accepted, 1);
+    assert_eq!(from(&["b", "a"], vec![sent("b", "7", EventKind::TaskFailed, 6)]).await.accepted, 1);
+    assert_eq!(from(&["a"], vec![sent("a", "8", EventKind::TaskCompleted, 7)]).await.accepted, 1);
+    let after = store.task("t".into()).await.unwrap();
+    assert_eq!((after.entity_name.as_str(), after.outcome), ("a", Some(Outcome::Success)));
+    // Nobody in particular is bound by nothing, as before there were tokens.
+    assert_eq!(take(&*store, vec![sent("b", "9", EventKind::TaskCompleted, 8)]).await.accepted, 1);
 }
 
 /// A retry, whole or in part, is recognised.

@@ -41,6 +41,7 @@ macro_rules! store_suite {
             intake: [
                 stores_and_folds,
                 duplicates_change_nothing,
+                nobody_ends_the_tasks_of_others,
                 a_conflicting_duplicate_is_refused_and_named,
                 an_unknown_id_is_refused_and_the_rest_taken,
                 strangers_are_refused_without_auto_register,

@@ -140,6 +140,7 @@ pub fn batch(events: Vec<Event>) -> IntakeBatch {
         defaults: uplift_model::policy::ImprovementConfig::default(),
         review: ReviewSchedule::default(),
         settle_before: None,
+        stands_for: Vec::new(),
     }
 }
 

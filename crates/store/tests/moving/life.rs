@@ -249,6 +249,7 @@ async fn go_on(store: &dyn Store, trial: i64) -> Vec<String> {
     came.push(format!("{:?}", take(store, vec![of_agent(root, "planner")]).await));
     let settle = IntakeBatch {
         settle_before: Some(hour(1_000)),
+        stands_for: Vec::new(),
         ..uplift_store::suite::sample::batch(vec![broken("z", second(9))])
     };
     came.push(format!("{:?}", store.commit_intake(settle).await));

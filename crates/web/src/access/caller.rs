@@ -69,6 +69,11 @@ impl Caller {
         first.environment.as_deref().filter(|_| same)
     }
 
+    /// Whose tasks they may begin and end, where these are not everybody's: those of a token that agents hold themselves.
+    pub(crate) fn stands_for(&self) -> Vec<Bound> {
+        if self.is_an_agent() { self.entities().to_vec() } else { Vec::new() }
+    }
+
     /// Whether they act for some entities only.
     pub(crate) fn is_bound(&self) -> bool {
         self.role() == Role::Agent

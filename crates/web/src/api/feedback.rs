@@ -184,7 +184,7 @@ async fn store(state: &AppState, caller: &Caller, event: &Value) -> Result<(Time
     }
     let given_at = event.ts;
     let admission = state.engine.try_admit(1)?;
-    let receipt = state.engine.ingest(admission, vec![event]).await?;
+    let receipt = state.engine.ingest_as(admission, vec![event], caller.stands_for()).await?;
     telemetry::events(receipt.accepted, receipt.duplicates, receipt.refused.len() as u64);
     match receipt.refused.first() {
         Some(refusal) => Err(unacceptable(format!("{} ({})", refusal.reason, refusal_code(&refusal.reason)))),

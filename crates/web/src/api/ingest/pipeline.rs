@@ -152,8 +152,9 @@ impl Pipeline {
         }
         self.chunk_bytes = 0;
         let (events, engine) = (std::mem::take(&mut self.chunk), self.engine.clone());
+        let stands_for = self.caller.stands_for();
         // A task of its own, so that it is committed while the next chunk is decoded.
-        let work = tokio::spawn(async move { engine.ingest(admission, events).await });
+        let work = tokio::spawn(async move { engine.ingest_as(admission, events, stands_for).await });
         self.in_flight.push_back((std::mem::take(&mut self.places), work));
         Ok(())
     }

@@ -65,7 +65,7 @@ pub(super) async fn take(state: &AppState, caller: &Caller, way: Way, body: Whol
     telemetry::events(0, 0, export.rejected);
     telemetry::otlp_rejected(way, "unreadable", export.rejected);
     let events = own(caller, way, export.events, &mut taken);
-    store(&state.engine, way, events, &mut taken).await?;
+    store(&state.engine, (way, caller), events, &mut taken).await?;
     let end = taken.message.floor_char_boundary(MAX_MESSAGE_BYTES);
     taken.message.truncate(end);
     Ok(taken)
@@ -92,7 +92,12 @@ async fn decode(engine: &Engine, way: Way, bytes: Bytes, held: Held) -> Result<E
     }
 }
 
-async fn store(engine: &Engine, way: Way, events: Vec<Event>, taken: &mut Taken) -> Result<(), WebError> {
+async fn store(
+    engine: &Engine,
+    (way, caller): (Way, &Caller),
+    events: Vec<Event>,
+    taken: &mut Taken,
+) -> Result<(), WebError> {
     let limits = engine.policy().intake.clone();
     let started = Instant::now();
     let mut events = events.into_iter().peekable();
@@ -104,7 +109,7 @@ async fn store(engine: &Engine, way: Way, events: Vec<Event>, taken: &mut Taken)
         let admission = if first { engine.try_admit(weight)? } else { engine.admit(weight).await };
         first = false;
         let ids: Vec<String> = chunk.iter().map(|event| event.id.clone()).collect();
-        let receipt = engine.ingest(admission, chunk).await?;
+        let receipt = engine.ingest_as(admission, chunk, caller.stands_for()).await?;
         note(way, &receipt, &ids, &mut named, taken);
     }
     telemetry::otlp_stored(way, started.elapsed());
