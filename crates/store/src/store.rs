@@ -109,7 +109,7 @@ impl Store for SqlStore {}
 impl Writes for SqlStore {
     async fn commit_intake(&self, batch: IntakeBatch) -> StoreResult<IntakeReceipt> {
         let (reply, answer) = oneshot::channel();
-        self.writer()?.send(Request::Intake(batch, reply)).await?;
+        self.writer()?.send(Request::Intake(Box::new(batch), reply)).await?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 

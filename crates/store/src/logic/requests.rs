@@ -25,7 +25,7 @@ type Read = Box<dyn FnOnce(&Connection) + Send>;
 /// What the writer can be asked for.
 pub(crate) enum Request {
     /// Take in events.
-    Intake(IntakeBatch, oneshot::Sender<StoreResult<IntakeReceipt>>),
+    Intake(Box<IntakeBatch>, oneshot::Sender<StoreResult<IntakeReceipt>>),
     /// Write what a step decided.
     Step(Box<StepCommit>, oneshot::Sender<StoreResult<StepReceipt>>),
     /// Read, where there is only one connection.
