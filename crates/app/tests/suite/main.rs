@@ -27,3 +27,4 @@ mod replay;
 mod sdk_python;
 mod serve;
 mod support;
+mod top;
