@@ -21,6 +21,7 @@ mod look;
 mod mcp_clients;
 mod migrate;
 mod nodes;
+mod notifications;
 mod otlp_clients;
 mod records;
 mod replay;
