@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod alerts;
 mod browser;
 mod control;
 mod demo;
