@@ -28,6 +28,7 @@ mod demo;
 mod differ;
 mod files;
 mod import;
+mod keys;
 mod lock;
 mod serve;
 mod text;

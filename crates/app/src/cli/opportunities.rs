@@ -7,6 +7,7 @@ use uplift_model::OpportunityKind;
 use uplift_model::opportunity::{ImpactLevel, OpportunitySource, OpportunityStatus};
 
 use super::block_on;
+use super::improvements::standing;
 use super::show::{self, EntityArgument, ask, command, entity, facts, items, numeric, raw, tell, text, time, whole};
 use crate::api::{self, Endpoint};
 use crate::text::{Column, Style, Table, clean, count, percent, put};
@@ -45,6 +46,11 @@ enum Action {
         /// Why, for those who read it later
         #[arg(long)]
         reason: String,
+    },
+    /// Make an improvement of one at once, whatever the mode and however sure it is
+    Start {
+        /// Its number
+        id: i64,
     },
 }
 
@@ -92,7 +98,7 @@ impl std::str::FromStr for StatusFilter {
     }
 }
 
-/// Lists, shows or dismisses.
+/// Lists, shows, dismisses or starts.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { action, filter, look } = args;
     match action {
@@ -104,6 +110,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             let path = Endpoint::new(["api", "improvements", "opportunities", &id.to_string(), "dismiss"]);
             let answer = block_on(look.change(&path, &json!({ "reason": reason })))?;
             tell(&look, &answer, |_, _| format!("opportunity {id} is dismissed\n"))
+        }
+        Some(Action::Start { id }) => {
+            let path = Endpoint::new(["api", "improvements", "opportunities", &id.to_string(), "start"]);
+            let answer = block_on(look.change(&path, &json!({})))?;
+            tell(&look, &answer, |answer, _| {
+                items(answer, "improvements").iter().map(|improvement| standing(&look, improvement)).collect()
+            })
         }
     }
 }

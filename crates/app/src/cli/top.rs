@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::show::{entity, items, number, numeric, raw, text, whole};
 use super::{alerts, block_on};
 use crate::api::{self, Api, Endpoint};
-use crate::text::{Column, Style, Table, clip, percent, plural, print, print_json, put};
+use crate::keys::Keys;
+use crate::text::{Column, Style, Table, clean, clip, percent, plural, print, print_json, put};
 use crate::usage::DONE;
 
 /// Most trials, and most alerts, in a picture.
@@ -36,7 +38,7 @@ fn seconds(text: &str) -> Result<f64, String> {
     parsed.ok_or_else(|| format!("`{text}` is no number of seconds from {LEAST_SECONDS} to {MOST_SECONDS}"))
 }
 
-/// Shows pictures until interrupted; one where there is no terminal, or one is all that is asked for.
+/// Shows pictures until somebody ends it; one where there is no terminal, or one is all that is asked for.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let live = !args.once && !args.look.json && std::io::stdout().is_terminal();
     block_on(async {
@@ -53,50 +55,79 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Draws pictures over each other until somebody interrupts.
+/// Draws pictures over each other until somebody has seen enough, and leaves the terminal as it was.
 async fn watch(args: &Args) -> anyhow::Result<ExitCode> {
-    let term = console::Term::stdout();
-    let mut due = tokio::time::interval(Duration::from_secs_f64(args.every));
-    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let api = args.look.reading().await?;
+    // From here on every way out leads past the end of this function.
+    let mut ends = Ends::new()?;
+    let keys = Keys::listen()?;
+    let term = console::Term::stdout();
     term.hide_cursor()?;
-    let ended: anyhow::Result<()> = async {
-        term.clear_screen()?;
-        let mut trouble = None;
-        loop {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => return Ok(()),
-                _ = due.tick() => {}
-            }
-            let style = Style::of_stdout();
-            let rows = usize::from(term.size_checked().map_or(24, |(rows, _)| rows));
-            match gather(&api).await {
-                Ok(picture) => {
-                    trouble = None;
-                    draw(&term, &frame(&picture, style, rows.saturating_sub(1)))?;
-                }
-                // A server that is started anew is back in a moment: the last picture stays, and says so once.
-                Err(error) if trouble.is_none() => {
-                    term.write_line(&style.bad(&clip(&format!("{error:#}"), style.width)))?;
-                    trouble = Some(());
-                }
-                Err(_) => {}
-            }
-        }
-    }
-    .await;
+    let ended = tokio::select! {
+        () = ends.wait() => Ok(()),
+        () = keys.enough() => Ok(()),
+        ended = show(args, &api, &term, &keys) => ended,
+    };
     term.show_cursor()?;
     ended.map(|()| ExitCode::from(DONE))
 }
 
-/// Draws over what is there, line by line, so that nothing flickers.
+/// Draws a picture every now and then, and when a key asks for one.
+async fn show(args: &Args, api: &Api, term: &console::Term, keys: &Keys) -> anyhow::Result<()> {
+    let mut due = tokio::time::interval(Duration::from_secs_f64(args.every));
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut in_trouble = false;
+    term.clear_screen()?;
+    loop {
+        tokio::select! {
+            _ = due.tick() => {}
+            () = keys.again() => due.reset(),
+        }
+        let style = Style::of_stdout();
+        let rows = usize::from(term.size_checked().map_or(24, |(rows, _)| rows));
+        match gather(api).await {
+            Ok(picture) => {
+                in_trouble = false;
+                draw(term, &frame(&picture, style, rows.saturating_sub(1)))?;
+            }
+            // A server that is started anew is back in a moment: the last picture stays, and says so once.
+            Err(error) if !in_trouble => {
+                term.write_line(&style.bad(&clip(&clean(&format!("{error:#}")), style.width)))?;
+                in_trouble = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// The signals that end it.
+struct Ends([Signal; 3]);
+
+impl Ends {
+    fn new() -> anyhow::Result<Self> {
+        let [interrupt, terminate, hangup] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        Ok(Self([interrupt?, terminate?, hangup?]))
+    }
+
+    async fn wait(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+/// Draws over what is there, line by line, so that nothing flickers. Lines that are too long end at the edge.
 fn draw(term: &console::Term, picture: &str) -> std::io::Result<()> {
-    let mut out = String::from("\u{1b}[H");
+    let mut out = String::from("\u{1b}[?7l\u{1b}[H");
     for line in picture.lines() {
         out.push_str(line);
         out.push_str("\u{1b}[K\r\n");
     }
-    out.push_str("\u{1b}[J");
+    out.push_str("\u{1b}[J\u{1b}[?7h");
     term.write_str(&out)?;
     term.flush()
 }

@@ -106,6 +106,24 @@ fn dismissing_goes_to_the_file_or_to_the_server_that_has_it() {
 }
 
 #[test]
+fn starting_goes_to_the_file_or_to_the_server_that_has_it() {
+    for served in [false, true] {
+        let folder = folder();
+        let database = fleet(&folder);
+        let server = served.then(|| Server::start(Path::new(&database)));
+        let start = |id: &str| run(["opportunities", "start", id, "--json", "--database", &database]);
+        let begun = start("1").exits(0).json();
+        assert_eq!(begun["opportunity"]["status"], "in_progress", "{begun:#}");
+        let said = run(["opportunities", "start", "1", "--database", &database]).exits(0).out;
+        let id = &begun["improvements"][0]["id"];
+        assert!(said.starts_with(&format!("improvement {id} of agent/tester")), "it is under way already: {said}");
+        assert!(start("99").exits(1).err.contains("99"));
+        run(["opportunities", "start", "first", "--database", &database]).exits(2);
+        drop(server);
+    }
+}
+
+#[test]
 fn entities_can_be_declared() {
     let folder = folder();
     let database = folder.path().join("fleet.db");

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod alerts;
 mod browser;
 mod control;
 mod demo;
@@ -21,9 +22,11 @@ mod look;
 mod mcp_clients;
 mod migrate;
 mod nodes;
+mod notifications;
 mod otlp_clients;
 mod records;
 mod replay;
 mod sdk_python;
 mod serve;
 mod support;
+mod top;

@@ -114,6 +114,7 @@ const RULES: &[(Method, &str, Who)] = &[
     (POST, "/api/improvements/{id}/reject", Operators),
     (POST, "/api/improvements/{id}/rollback", Operators),
     (POST, "/api/improvements/opportunities/{id}/dismiss", Operators),
+    (POST, "/api/improvements/opportunities/{id}/start", Operators),
     (POST, "/api/improvements/pause", Operators),
     (POST, "/api/improvements/resume", Operators),
     (POST, "/api/improvements/trigger-improvement/{entity_type}/{entity}", Operators),

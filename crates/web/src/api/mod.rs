@@ -69,6 +69,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(opportunities::list))
         .routes(routes!(opportunities::one))
         .routes(routes!(opportunities::dismiss))
+        .routes(routes!(opportunities::start))
         .routes(routes!(requests::list, requests::ask))
         .routes(routes!(requests::one))
         .routes(routes!(reviews::queue))

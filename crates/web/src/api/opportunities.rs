@@ -8,11 +8,14 @@ use uplift_store::StoreError;
 use uplift_store::rows::OpportunityFilter;
 use utoipa::IntoParams;
 
-use super::failures::{Failures, Missing};
+use super::failures::{Failures, Missing, Moved};
+use super::improvements::entity_of;
 use crate::error::{ErrorCode, WebError};
 use crate::extract::{Body, EntityQuery, Params, PathOf, named_entity, page, parse, text};
 use crate::problem::Problem;
 use crate::state::AppState;
+use crate::wire::action::Triggered;
+use crate::wire::improvement::Improvement;
 use crate::wire::opportunity::{Dismissal, Opportunity};
 use crate::wire::page::Page;
 
@@ -119,4 +122,21 @@ pub(super) async fn dismiss(
         return Err(WebError::new(ErrorCode::InvalidBody, detail));
     }
     Ok(Json(state.engine.dismiss(id, reason.to_owned()).await?.into()))
+}
+
+/// Makes an improvement of a pending opportunity at once, whatever the mode and however sure it is. Where one is under way
+/// already, that is the answer.
+#[utoipa::path(
+    post, path = "/api/improvements/opportunities/{id}/start", tag = "opportunities",
+    operation_id = "start_opportunity", params(("id" = i64, Path, description = "Its number")),
+    responses((status = 200, body = Triggered), Failures, Missing, Moved)
+)]
+pub(super) async fn start(
+    State(state): State<AppState>,
+    PathOf(id): PathOf<i64>,
+) -> Result<Json<Triggered>, WebError> {
+    let triggered = state.engine.start(id).await?;
+    let entity = entity_of(&state, triggered.opportunity.finding.entity).await?;
+    let improvements = triggered.improvements.into_iter().map(|one| Improvement::of(one, &entity)).collect();
+    Ok(Json(Triggered { opportunity: triggered.opportunity.into(), improvements }))
 }

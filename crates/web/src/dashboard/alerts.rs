@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
-use uplift_model::alert::{Alert, AlertState};
+use uplift_model::alert::{Alert, AlertKind, AlertState};
 
 use super::failed::{OnPage, PageError};
 use super::layout::{self, Place};
@@ -105,9 +105,12 @@ fn acts(visit: &Visit, alert: &Alert) -> Markup {
                     button.quiet aria-label={ "Acknowledge alert " (alert.id) } { "Acknowledge" }
                 }
             }
-            form method="post" action={ "/alerts/" (alert.id) "/resolve" } {
-                (csrf::field(visit))
-                button.quiet aria-label={ "Resolve alert " (alert.id) } { "Resolve" }
+            // All others end by themselves, and the engine says no.
+            @if alert.finding.kind == AlertKind::RecurringFailure {
+                form method="post" action={ "/alerts/" (alert.id) "/resolve" } {
+                    (csrf::field(visit))
+                    button.quiet aria-label={ "Resolve alert " (alert.id) } { "Resolve" }
+                }
             }
         }
     } }

@@ -116,6 +116,14 @@ impl Server {
         Self { engine, store, clock, router: uplift_web::router(state.clone()), grpc: uplift_web::grpc_router(state) }
     }
 
+    /// The same server, which asks for tokens from now on.
+    pub(crate) fn asking_for_tokens(self) -> Self {
+        let prometheus = PrometheusBuilder::new().build_recorder().handle();
+        let guarding = Guarding { tokens: true, behind_proxy: false, tls: false };
+        let state = AppState::new(self.engine.clone(), prometheus, ["uplift.example"]).guarding(guarding);
+        Self { router: uplift_web::router(state.clone()), grpc: uplift_web::grpc_router(state), ..self }
+    }
+
     /// A server as it is out of the box.
     pub(crate) fn new() -> Self {
         Self::with(Policy::default())
