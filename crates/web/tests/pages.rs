@@ -302,6 +302,18 @@ async fn an_entity_is_set_as_it_was_seen() {
         let refused = post(&server, &target, &set(wrong)).await;
         assert!(refused.status.as_u16() == 422 && refused.text.contains(field), "{wrong}: {refused:?}");
     }
+    // What was written stays, and what is wrong is said beside its field.
+    let some = "max_rollback_rate=0.2&unit=session&frozen.tools=true&outcome=feedback&outcome_name=quality&outcome_at_least=x";
+    let refused = post(&server, &target, &set(some)).await.text;
+    for kept in [
+        "name=\"outcome_at_least\" value=\"x\" placeholder=\"\" autocomplete=\"off\" inputmode=\"decimal\" aria-invalid=\"true\"",
+        "id=\"wrong\">`outcome_at_least` cannot be `x`",
+        "<option value=\"session\" selected",
+        "name=\"frozen.tools\" value=\"true\" checked",
+        "value=\"quality\"",
+    ] {
+        assert!(refused.contains(kept), "{kept}: {refused}");
+    }
     let all = "max_rollback_rate=0.2&mode=approve&unit=session&frozen.tools=true&frozen.instruction=true&\
                outcome=feedback&outcome_name=quality&outcome_at_least=0.5&review=periodic&review_hours=12";
     let saved = post(&server, &target, &set(all)).await;

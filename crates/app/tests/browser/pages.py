@@ -6,9 +6,11 @@ pages.py CHROMIUM URL
 import re
 import sys
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
 from urllib.parse import urlsplit
 
-from harness import PHONE, Checks, Watched, browser, context
+from harness import OF_COLOUR, PHONE, Checks, Watched, browser, context
 
 # Where the walk begins; everything else is found by links.
 FIRST = ["/", "/opportunities", "/improvements", "/entities", "/tasks", "/analytics", "/alerts", "/settings", "/audit"]
@@ -18,11 +20,15 @@ ASKED = 25
 BY_STATUS = [("/api/improvements?limit=100", "/improvements/"), ("/api/improvements/opportunities?limit=100", "/opportunities/")]
 # What is no page.
 BESIDE = ("/api", "/metrics", "/ui/", "/health", "/logout")
-# Most times that the Tab key is pressed on a page.
+# Most times that the Tab key is pressed on a page, and how often before it is asked where that led.
 TABS = 600
+STRIDE = 20
 
-# How the focused element looks, and which of all it is.
-FOCUSED = """() => {
+# Notes, each time a key was pressed, how the focused element looks, and which of all it is.
+NOTE = """() => {
+ window.__focused = [];
+ addEventListener("keyup", () => window.__focused.push(look()), true);
+ const look = () => {
   const at = document.activeElement;
   if (!at || at === document.body) return null;
   if (!at.dataset.walked) at.dataset.walked = String((window.__walked = (window.__walked || 0) + 1));
@@ -34,7 +40,9 @@ FOCUSED = """() => {
   const inside = box.bottom > 0 && box.top < innerHeight && box.width > 0 && box.height > 0;
   return { number: at.dataset.walked, looks: looks(style), ring, inside,
     what: `${at.tagName.toLowerCase()}${at.id ? "#" + at.id : ""} ${(at.getAttribute("aria-label") || at.textContent || at.name || "").trim().slice(0, 40)}` };
+ };
 }"""
+FOCUSED = "() => window.__focused.splice(0)"
 # What can be used with a mouse and was never focused. Radio buttons of a group are one stop.
 MISSED = """() => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']")]
   .filter((one) => !one.dataset.walked && !one.disabled && !one.closest("fieldset[disabled]") && one.type !== "radio")
@@ -94,26 +102,31 @@ def look(checks, watched, path, schemes):
     checks.that(f"{path} has room for its texts", not squeezed, "; ".join(squeezed))
     wrong = watched.take_wrong()
     checks.that(f"{path} breaks nothing", not wrong, "; ".join(wrong))
-    for scheme in schemes:
+    for nth, scheme in enumerate(schemes):
         page.emulate_media(color_scheme=scheme)
-        grave = watched.axe()
+        grave = watched.axe(only=OF_COLOUR if nth else None)
         checks.that(f"{path} {scheme}: axe-core finds nothing grave", not grave, " / ".join(grave))
     return found
 
 
 def walk_by_keyboard(checks, watched, path):
-    """Everything can be reached by the Tab key, and one sees where one is."""
+    """Everything on the page that is open can be reached by the Tab key, and one sees where one is."""
     page = watched.page
-    watched.open(path)
-    unseen, steps = [], 0
-    while steps < TABS:
-        page.keyboard.press("Tab")
-        at = page.evaluate(FOCUSED)
-        if at is None:
-            break
-        steps += 1
-        if not at["ring"] or not at["inside"]:
-            unseen.append(f"{at['what']} ({at['looks']}, {'on' if at['inside'] else 'off'} the screen)")
+    stops, end = [], False
+    page.evaluate(NOTE)
+    while len(stops) < TABS and not end:
+        for _ in range(STRIDE):
+            page.keyboard.press("Tab")
+        noted = page.evaluate(FOCUSED)
+        # Beyond the last there is nothing, or the first again.
+        end = len(noted) < STRIDE or None in noted
+        stops += noted[: noted.index(None)] if None in noted else noted
+    steps = len(stops)
+    unseen = [
+        f"{at['what']} ({at['looks']}, {'on' if at['inside'] else 'off'} the screen)"
+        for at in stops
+        if not at["ring"] or not at["inside"]
+    ]
     checks.that(f"{path} shows the focus", not unseen, "; ".join(unseen[:5]))
     missed = page.evaluate(MISSED) if steps < TABS else []
     missed += page.evaluate(CLICKABLE)
@@ -131,9 +144,8 @@ def on_a_phone(checks, watched, path):
 
 
 def without_scripts(checks, plain, scripted, path):
-    """The same can be read, and every form can be sent."""
-    plain.page.goto(plain.origin + path, wait_until="load")
-    scripted.open(path)
+    """The same can be read as on the page that is open with them, and every form can be sent."""
+    plain.open(path)
     read, expected = (words(each.page.locator("main").inner_text()) for each in (plain, scripted))
     same = len(set(read) & set(expected)) >= 0.9 * len(set(expected))
     checks.that(f"{path} reads the same without scripts", same and read, f"{len(read)} words of {len(expected)}")
@@ -147,39 +159,58 @@ def words(text):
     return re.findall(r"[A-Za-z_]{3,}", text)
 
 
-def main(program, origin):
-    checks = Checks()
+def used(checks, program, origin, paths):
+    """Has every page used as people do, until there is no other."""
     with browser(program) as opened:
-        desktop = Watched(context(opened), origin)
         # Nothing is exchanged under the feet of whoever walks: that is a flow of its own.
         still = context(opened)
         still.add_init_script("window.EventSource = class { addEventListener() {} close() {} }")
         still = Watched(still, origin)
         phone = Watched(context(opened, PHONE, screen=PHONE, is_mobile=True, has_touch=True), origin)
         plain = Watched(context(opened, scripts=False), origin)
-        chosen = FIRST + list(by_status(desktop))
-        waiting, known, linked, looked = list(chosen), set(chosen), defaultdict(list), set()
-        while waiting:
-            path = waiting.pop(0)
-            first = kind(path) not in looked
-            if not first and path not in chosen:
-                continue
-            looked.add(kind(path))
-            for found in look(checks, desktop, path, ("light", "dark") if first else ("light",)):
-                linked[kind(found)].append(found)
-                if found not in known:
-                    known.add(found)
-                    waiting.append(found)
+        for path, first in iter(paths.get, None):
             on_a_phone(checks, phone, path)
             if first:
-                walk_by_keyboard(checks, still, path)
+                still.open(path)
                 without_scripts(checks, plain, still, path)
-        for name, paths in sorted(linked.items()):
-            asked = list(dict.fromkeys(paths))[:ASKED]
-            bad = [path for path in asked if desktop.page.request.get(origin + path).status != 200]
-            checks.that(f"{len(asked)} links to {name} lead somewhere", not bad, bad)
-        for sort in ("/improvements/#", "/opportunities/#", "/entities/agent/#", "/tasks/#"):
-            checks.that(f"{sort} was looked at", sort in looked, sorted(looked))
+                walk_by_keyboard(checks, still, path)
+
+
+def found(checks, desktop, using):
+    """Looks at every page that can be found, and hands it on to be used."""
+    chosen = FIRST + list(by_status(desktop))
+    waiting, known, linked, looked = list(chosen), set(chosen), defaultdict(list), set()
+    while waiting:
+        path = waiting.pop(0)
+        first = kind(path) not in looked
+        if not first and path not in chosen:
+            continue
+        looked.add(kind(path))
+        using.put((path, first))
+        for link in look(checks, desktop, path, ("light", "dark") if first else ("light",)):
+            linked[kind(link)].append(link)
+            if link not in known:
+                known.add(link)
+                waiting.append(link)
+    for name, paths in sorted(linked.items()):
+        asked = list(dict.fromkeys(paths))[:ASKED]
+        bad = [path for path in asked if desktop.page.request.get(desktop.origin + path).status != 200]
+        checks.that(f"{len(asked)} links to {name} lead somewhere", not bad, bad)
+    for sort in ("/improvements/#", "/opportunities/#", "/entities/agent/#", "/tasks/#"):
+        checks.that(f"{sort} was looked at", sort in looked, sorted(looked))
+
+
+def main(program, origin):
+    checks, paths = Checks(), Queue()
+    # What axe-core computes takes about as long as all the rest: a browser for each.
+    with ThreadPoolExecutor(1) as beside:
+        using = beside.submit(used, checks, program, origin, paths)
+        try:
+            with browser(program) as opened:
+                found(checks, Watched(context(opened), origin), paths)
+        finally:
+            paths.put(None)
+        using.result()
     return checks.end()
 
 

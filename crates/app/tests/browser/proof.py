@@ -94,8 +94,8 @@ def main(program):
             for part, check in {
                 "loads heading room nothing axe-core": lambda: pages.look(noted, desktop, path, ("light", "dark")),
                 "phone": lambda: pages.on_a_phone(noted, phone, path),
-                "focus keyboard": lambda: pages.walk_by_keyboard(noted, desktop, path),
-                "scripts sent": lambda: pages.without_scripts(noted, plain, desktop, path),
+                "focus keyboard": lambda: (desktop.open(path), pages.walk_by_keyboard(noted, desktop, path)),
+                "scripts sent": lambda: (desktop.open(path), pages.without_scripts(noted, plain, desktop, path)),
             }.items():
                 if expected is None or any(word in expected for word in part.split()):
                     check()

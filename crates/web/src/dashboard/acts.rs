@@ -172,7 +172,10 @@ pub(super) async fn set_entity(
     let PathOf((entity_type, name)) = path.on(visit)?;
     let entity = state.engine.store().entity(selector(&entity_type, name, None).on(visit)?).await.on(visit)?;
     let shown: i64 = posted.text("version").and_then(|version| version.parse().ok()).unwrap_or(-1);
-    let config = own_settings::posted(&posted, &entity.improvement_config).on(visit)?;
+    let config = match own_settings::posted(&posted, &entity.improvement_config) {
+        Ok(config) => config,
+        Err(refused) => return Ok(own_settings::refused(&posted, &entity, &refused)),
+    };
     let commit = StepCommit {
         at: state.engine.now(),
         expected_versions: vec![(entity.key, shown)],

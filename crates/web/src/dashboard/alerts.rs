@@ -80,7 +80,7 @@ fn table(visit: &Visit, alerts: &[Alert]) -> Markup {
             tbody { @for alert in alerts { tr {
                 td { (standing(alert)) }
                 td { (format::words(alert.finding.kind.as_str())) }
-                td { @if let Some(entity) = alert.finding.entity { a href=(entity_address(entity)) { (prose(&alert.finding.message)) } } @else { (prose(&alert.finding.message)) } }
+                td.what { @if let Some(entity) = alert.finding.entity { a href=(entity_address(entity)) { (prose(&alert.finding.message)) } } @else { (prose(&alert.finding.message)) } }
                 td.num { (format::number(alert.finding.value)) }
                 td.num { (format::number(alert.finding.threshold)) }
                 td { (at(alert.finding.at)) br; span.muted { (when(alert.finding.at, visit.now)) } }

@@ -100,7 +100,7 @@ fn by_type(rows: &[AnalyticsRow], helped: &WhatHelped) -> Markup {
     if rows.is_empty() {
         return html! { p.muted { "Nothing was decided yet." } };
     }
-    wide(
+    let table = wide(
         "By type",
         &html! { table {
             thead { tr {
@@ -110,7 +110,7 @@ fn by_type(rows: &[AnalyticsRow], helped: &WhatHelped) -> Markup {
                 th.num scope="col" { "Shown to help" }
                 th.num scope="col" { "Taken back" }
                 th.num scope="col" { "No answer" }
-                th.narrow scope="col" { "Kept, of kept and taken back" }
+                th.narrow scope="col" { "Share kept" }
                 th.num scope="col" { "" }
                 th.num scope="col" { "Mean effect" }
             } }
@@ -125,7 +125,8 @@ fn by_type(rows: &[AnalyticsRow], helped: &WhatHelped) -> Markup {
                 td.num { (row.mean_effectiveness.map_or_else(|| format::NONE.to_owned(), format::change)) }
             } } }
         } },
-    )
+    );
+    html! { (table) p.muted.small { "Share kept: of those that were either kept or taken back." } }
 }
 
 fn by_entity(rows: &[EntityAnalyticsRow]) -> Markup {
@@ -140,7 +141,7 @@ fn by_entity(rows: &[EntityAnalyticsRow]) -> Markup {
                 th.num scope="col" { "Decided" }
                 th.num scope="col" { "Kept" }
                 th.num scope="col" { "Taken back" }
-                th.narrow scope="col" { "Kept" }
+                th.narrow scope="col" { "Share kept" }
                 th.num scope="col" { "" }
                 th.num scope="col" { "Mean effect" }
             } }

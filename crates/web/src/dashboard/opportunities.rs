@@ -113,7 +113,7 @@ pub(super) fn table(visit: &Visit, items: &[Opportunity]) -> Markup {
                 } }
                 tbody { @for one in items { tr {
                     td { (Standing::of_impact(one.finding.impact.level)) }
-                    td { a href={ "/opportunities/" (one.id) } { (prose(&one.finding.description)) } }
+                    td.what { a href={ "/opportunities/" (one.id) } { (prose(&one.finding.description)) } }
                     td { (entity_link(one.finding.entity, &one.entity_name)) (environment(&one.environment)) }
                     td { (format::words(one.finding.kind.as_str())) br; span.muted { (one.finding.source.as_str()) } }
                     td.num { @if one.confirmed { (format::percent(one.finding.confidence)) } @else { (format::NONE) } }

@@ -130,7 +130,7 @@ fn waiting_part(visit: &Visit, waiting: &[Waiting], more: bool) -> Markup {
         &html! {
             @if waiting.is_empty() { p.muted { "Nothing." } }
             @else { (waiting_table(visit, waiting)) }
-            @if more { p {
+            @if more { p.tabs {
                 a href="/improvements?status=awaiting_approval" { "All that wait for approval" } " "
                 a href="/improvements?status=needs_proposal" { "All without a proposal" }
             } }
@@ -162,7 +162,7 @@ pub(super) fn decided_table(visit: &Visit, decided: &[HistoryRow], whose: bool) 
                     th scope="col" { "Outcome" }
                     th scope="col" { "Improvement" }
                     @if whose { th scope="col" { "Of" } }
-                    th.drawn scope="col" { "Effectiveness, −100 to +100 %" }
+                    th.drawn scope="col" { "Effectiveness, −100 to +100\u{a0}%" }
                     th.num scope="col" { "" }
                     th scope="col" { "When" }
                 } }

@@ -89,7 +89,7 @@ pub(super) fn table(visit: &Visit, tasks: &[Task], whose: bool) -> Markup {
                 th scope="col" { "Started" }
             } }
             tbody { @for task in tasks { tr {
-                td { a href={ "/tasks/" (format::encoded(&task.task_id)) } { (format::cut(&task.task_id, 36)) } }
+                td.id { a href={ "/tasks/" (format::encoded(&task.task_id)) } { (format::cut(&task.task_id, 36)) } }
                 @if whose { td { (entity_link(task.entity, &task.entity_name)) (environment(&task.environment)) } }
                 td { (Standing::of_task(task.outcome, task.ended)) }
                 td.num { (task.duration_ms.map_or_else(|| format::NONE.to_owned(), format::millis)) }

@@ -12,6 +12,8 @@ const ROW: f64 = 30.0;
 const BOX: f64 = 170.0;
 const COLUMNS: [f64; 3] = [4.0, 275.0, 546.0];
 const WIDTH: f64 = 720.0;
+/// Where the right one of two boxes begins: near enough to fit a phone.
+const NEAR: f64 = 224.0;
 /// Longest name that fits, characters.
 const MAX_NAME: usize = 22;
 
@@ -31,14 +33,21 @@ pub(crate) fn graph(middle: &str, left: &[Node], right: &[Node]) -> Markup {
     let rows = left.len().max(right.len()).clamp(1, MAX_NODES);
     let height = ROW * rows as f64 + 8.0;
     let centre = height / 2.0;
+    // A side without anybody takes no room.
+    let (at, width) = match (left.is_empty(), right.is_empty()) {
+        (false, false) => (COLUMNS, WIDTH),
+        (true, _) => ([COLUMNS[0], COLUMNS[0], NEAR], NEAR + BOX + 4.0),
+        (false, true) => ([COLUMNS[0], NEAR, NEAR], NEAR + BOX + 4.0),
+    };
+    let one_sided = width < WIDTH;
     let label = format!("{middle}: {} before it, {} after it", left.len(), right.len());
     html! {
         div.wide role="region" aria-label="Graph of relationships" tabindex="0" {
-            svg.graph width=(WIDTH) height=(height) viewBox={ "0 0 " (WIDTH) " " (height) } role="group" aria-label=(label) {
-                (side(left, COLUMNS[0], COLUMNS[0] + BOX, COLUMNS[1], height, centre))
-                (side(right, COLUMNS[2], COLUMNS[2], COLUMNS[1] + BOX, height, centre))
-                rect.middle x=(COLUMNS[1]) y=(round(centre - 12.0)) width=(BOX) height="24" rx="3" {}
-                text x=(COLUMNS[1] + BOX / 2.0) y=(round(centre + 4.0)) text-anchor="middle" { (format::cut(middle, MAX_NAME)) }
+            svg.graph.one-sided[one_sided] width=(width) height=(height) viewBox={ "0 0 " (width) " " (height) } role="group" aria-label=(label) {
+                (side(left, at[0], at[0] + BOX, at[1], height, centre))
+                (side(right, at[2], at[2], at[1] + BOX, height, centre))
+                rect.middle x=(at[1]) y=(round(centre - 12.0)) width=(BOX) height="24" rx="3" {}
+                text x=(at[1] + BOX / 2.0) y=(round(centre + 4.0)) text-anchor="middle" { (format::cut(middle, MAX_NAME)) }
             }
         }
     }

@@ -53,7 +53,7 @@ fn table(verdict: &Verdict) -> Markup {
                     th scope="col" { "Metric" }
                     th.num scope="col" { "Control" }
                     th.num scope="col" { "Candidate" }
-                    th.drawn scope="col" { "Change, −100 to +100 %" }
+                    th.drawn scope="col" { "Change, −100 to +100\u{a0}%" }
                     th.num scope="col" { "" }
                     th.num scope="col" { "n" }
                     th.num scope="col" { "Still needed" }
