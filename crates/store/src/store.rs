@@ -68,7 +68,7 @@ impl SqlStore {
     /// [`StoreError::Closed`].
     pub async fn close(&self) {
         if let Some(pool) = &self.pool {
-            pool.close();
+            pool.close().await;
         }
         if let Some(writer) = &self.writer {
             writer.close().await;

@@ -107,6 +107,8 @@ pub(crate) fn serve(mut host: impl Host, mut inbox: mpsc::Receiver<Request>) {
                         group(&mut host, left, &mut inbox);
                     }
                     host.finish();
+                    // Before the answer: whoever gets it may end the process, and the last connection removes the log.
+                    drop(host);
                     // Whoever asked may have gone away.
                     let _gone = reply.send(());
                     return;

@@ -33,7 +33,7 @@ pub use self::address::public_name;
 pub use self::migrate::MIGRATIONS;
 
 /// Most readers of a node at a time.
-const READERS: usize = 8;
+const READERS: u32 = 8;
 
 /// Whether a name of a database means a PostgreSQL server.
 pub fn is_address(database: &str) -> bool {

@@ -28,7 +28,7 @@ pub use crate::store::SqlStore as SqliteStore;
 /// How long to wait for another process's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most readers at a time.
-const READERS: usize = 4;
+const READERS: u32 = 4;
 
 /// Keeps a statement's plan whatever is bound to it. Without this, SQLite prepares a statement anew when a parameter
 /// that it compared with the condition of a partial index changes.
