@@ -207,7 +207,7 @@ impl Edit {
         use ImprovementType as T;
         match self {
             Self::AppendGuideline { .. } => {
-                matches!(improvement_type, T::InstructionUpdate | T::ErrorPrevention)
+                matches!(improvement_type, T::InstructionUpdate | T::ErrorPrevention | T::PerformanceTuning)
             }
             Self::WithdrawGuideline { .. } | Self::ReplaceInstruction { .. } => {
                 matches!(improvement_type, T::InstructionUpdate)

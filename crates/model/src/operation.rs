@@ -11,6 +11,8 @@ pub enum Operation {
     Llm,
     /// One call of a tool.
     Tool(String),
+    /// A part of a task that another agent saw to. It is waited for, and not rolled up by the hour.
+    Agent(String),
 }
 
 impl fmt::Display for Operation {
@@ -19,6 +21,7 @@ impl fmt::Display for Operation {
             Self::Task => f.write_str("task"),
             Self::Llm => f.write_str("llm"),
             Self::Tool(name) => write!(f, "tool:{name}"),
+            Self::Agent(name) => write!(f, "agent:{name}"),
         }
     }
 }
@@ -29,7 +32,10 @@ impl Operation {
         match text {
             "task" => Some(Self::Task),
             "llm" => Some(Self::Llm),
-            _ => text.strip_prefix("tool:").map(|name| Self::Tool(name.to_owned())),
+            _ => {
+                let tool = text.strip_prefix("tool:").map(|name| Self::Tool(name.to_owned()));
+                tool.or_else(|| text.strip_prefix("agent:").map(|name| Self::Agent(name.to_owned())))
+            }
         }
     }
 }
@@ -40,7 +46,8 @@ mod tests {
 
     #[test]
     fn operations_round_trip() {
-        for operation in [Operation::Task, Operation::Llm, Operation::Tool("a:b".into())] {
+        let (tool, agent) = (Operation::Tool("a:b".into()), Operation::Agent("tool:c".into()));
+        for operation in [Operation::Task, Operation::Llm, tool, agent] {
             assert_eq!(Operation::parse(&operation.to_string()), Some(operation));
         }
         assert_eq!(Operation::parse("other"), None);

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use uplift_cycle::detect::health::{Health, HealthInput, assess};
-use uplift_cycle::detect::input::{CallSample, Decision, EntityWindow, ErrorMark, OperationMark, TaskSample};
+use uplift_cycle::detect::input::{
+    CallSample, Decision, EntityWindow, ErrorMark, OperationMark, Step, TaskSample, TaskTimes,
+};
 use uplift_cycle::detect::returns;
 use uplift_model::entity::Entity;
 use uplift_model::operation::Operation;
@@ -186,7 +188,10 @@ fn task(row: TaskRow, stratum: String) -> TaskSample {
         call_hash: call.call_hash,
         event: call.event,
     };
+    let step = |(operation, start, end)| Step { operation, start, end };
+    let steps = row.steps.into_iter().map(step).collect();
     TaskSample {
+        times: row.ran.map(|(start, end)| TaskTimes { start, end, steps }),
         trace_key: row.trace_key,
         task_id: row.task_id,
         outcome: row.outcome,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use uplift_cycle::detect::input::{EntityWindow, Judgement};
-use uplift_cycle::detect::{degradation, errors, patterns, review, rollbacks, sequences, waste};
+use uplift_cycle::detect::{bottlenecks, degradation, errors, patterns, review, rollbacks, sequences, waste};
 use uplift_model::opportunity::{Finding, OpportunityKind};
 use uplift_model::review::ReviewCounter;
 use uplift_model::time::MICROS_PER_DAY;
@@ -45,7 +45,7 @@ const FULL_DISK: Duration = Duration::from_secs(1);
 const BATCH: u32 = 100;
 
 /// What the rules over a window look for: what they no longer find is withdrawn.
-const WINDOW_KINDS: [OpportunityKind; 7] = [
+const WINDOW_KINDS: [OpportunityKind; 8] = [
     OpportunityKind::TokenWaste,
     OpportunityKind::RepeatedCalls,
     OpportunityKind::UnusedTool,
@@ -53,6 +53,7 @@ const WINDOW_KINDS: [OpportunityKind; 7] = [
     OpportunityKind::FailurePattern,
     OpportunityKind::SuccessPattern,
     OpportunityKind::RepeatedSequence,
+    OpportunityKind::Bottleneck,
 ];
 
 /// What a pass came to.
@@ -396,6 +397,7 @@ pub(crate) async fn compute(window: EntityWindow, policy: std::sync::Arc<Policy>
         let mut findings = waste::find(&window, &policy.detection);
         findings.extend(patterns::find(&window, &policy.detection));
         findings.extend(sequences::find(&window, &policy.detection));
+        findings.extend(bottlenecks::find(&window, &policy.detection));
         findings
     });
     work.await.map_err(|error| StoreError::Engine { context: "looking at an entity", reason: error.to_string() })

@@ -12,6 +12,7 @@ use uplift_model::alert::HealthStatus;
 use uplift_model::entity::{EntityKey, EntityState};
 use uplift_model::event::{Clock, EventKind, Exposure, Outcome, Source};
 use uplift_model::fingerprint::ErrorTemplate;
+use uplift_model::operation::Operation;
 use uplift_model::opportunity::{EventRef, Opportunity};
 use uplift_model::process::ProcessInstance;
 use uplift_model::revision::RevisionId;
@@ -209,6 +210,10 @@ pub struct TaskRow {
     pub attributes: Option<String>,
     /// Tool calls, in time order.
     pub calls: Vec<CallRow>,
+    /// When it ran, where all its events bear their senders' times: begin and end.
+    pub ran: Option<(Time, Time)>,
+    /// Calls, and parts that other agents saw to, that took time: what, begin and end, by their ends.
+    pub steps: Vec<(Operation, Time, Time)>,
 }
 
 /// The latest tasks of an entity.

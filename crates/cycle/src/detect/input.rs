@@ -22,6 +22,28 @@ pub struct CallSample {
     pub event: EventRef,
 }
 
+/// A call, or a part that another agent saw to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What it was: a model call, a tool, another agent.
+    pub operation: Operation,
+    /// When it began.
+    pub start: Time,
+    /// When it ended.
+    pub end: Time,
+}
+
+/// When a task ran, and its steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskTimes {
+    /// When it began.
+    pub start: Time,
+    /// When it ended.
+    pub end: Time,
+    /// Its steps whose duration is known, in any order.
+    pub steps: Vec<Step>,
+}
+
 /// One task of a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskSample {
@@ -45,6 +67,8 @@ pub struct TaskSample {
     pub stratum: String,
     /// Its tool calls in the order of time.
     pub calls: Vec<CallSample>,
+    /// What it spent its time with, where all its events bear their senders' times.
+    pub times: Option<TaskTimes>,
 }
 
 /// The latest tasks of one entity.

@@ -8,7 +8,7 @@ use uplift_model::policy::DetectionPolicy;
 use uplift_model::review::{Review, ReviewCounter, ReviewReason};
 
 use super::input::EntityWindow;
-use super::{confidence, patterns, sequences, text, waste};
+use super::{bottlenecks, confidence, patterns, sequences, text, waste};
 
 /// Runs every rule that looks at a window and sums the window up.
 ///
@@ -29,6 +29,7 @@ pub fn review(
     let mut findings = waste::find(window, policy);
     findings.extend(patterns::find(window, policy));
     findings.extend(sequences::find(window, policy));
+    findings.extend(bottlenecks::find(window, policy));
     findings.retain(|finding| !known.contains(&(finding.kind, finding.fingerprint.as_str())));
     for finding in &mut findings {
         finding.source = OpportunitySource::Review;

@@ -198,6 +198,7 @@ mod tests {
             event: event(place.to_string()),
         };
         TaskSample {
+            times: None,
             trace_key: format!("t{n}"),
             task_id: format!("t{n}"),
             outcome: Some(if good { Outcome::Success } else { Outcome::Failure }),

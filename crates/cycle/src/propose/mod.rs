@@ -65,6 +65,7 @@ proposers! {
     tool_retries: PerformanceTuning <- [RecurringError],
     call_cache: PerformanceTuning <- [RepeatedCalls, PerformanceDegradation, Bottleneck],
     token_limit: PerformanceTuning <- [TokenWaste],
+    together_guideline: PerformanceTuning <- [Bottleneck],
     argument_guard: ErrorPrevention <- [RecurringError],
     result_guard: ErrorPrevention <- [RecurringError, FailurePattern],
     check_guideline: ErrorPrevention <- [RecurringError],

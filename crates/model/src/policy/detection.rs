@@ -32,6 +32,8 @@ pub struct DetectionPolicy {
     pub repeated_call_task_share: f64,
     /// Identical calls within a task that count as repeated.
     pub repeated_call_minimum: u32,
+    /// Share of a task's critical path that makes a tool or another agent a bottleneck, from 0 to 1.
+    pub bottleneck_share: f64,
     /// Longest tool subsequence looked at.
     pub pattern_max_length: u32,
     /// Family-wise error rate of a search for patterns.
@@ -67,6 +69,7 @@ impl Default for DetectionPolicy {
             token_outlier_factor: 3.0,
             repeated_call_task_share: 0.1,
             repeated_call_minimum: 3,
+            bottleneck_share: 0.5,
             pattern_max_length: 4,
             pattern_alpha: 0.05,
             pattern_permutations: 1_000,
@@ -94,6 +97,7 @@ impl DetectionPolicy {
             ("detection.rollback_rate_threshold", self.rollback_rate_threshold),
             ("detection.token_waste_share", self.token_waste_share),
             ("detection.repeated_call_task_share", self.repeated_call_task_share),
+            ("detection.bottleneck_share", self.bottleneck_share),
             ("detection.rollback_alert", self.rollback_alert),
         ];
         for (setting, value) in shares {

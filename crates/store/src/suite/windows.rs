@@ -1,8 +1,9 @@
 //! What detectors look at.
 
-use uplift_model::EntityType;
-use uplift_model::event::{Event, EventKind, Outcome};
+use uplift_model::event::{Clock, Event, EventKind, Outcome};
+use uplift_model::operation::Operation;
 use uplift_model::opportunity::MAX_EVIDENCE_EVENTS;
+use uplift_model::{EntityType, Time};
 
 use super::sample::{
     Subject, agent, broken, call, declare, event, group, hour, of_agent, of_task, rollup, second, take,
@@ -74,6 +75,38 @@ pub async fn calls_come_in_time_order(store: Subject) {
     assert!(task.calls[0].call_hash.is_some() && task.calls[0].call_hash == task.calls[6].call_hash);
     assert_eq!(task.calls[1].call_hash, None);
     assert!(task.calls.iter().all(|call| call.event.trace_key == "t"));
+}
+
+/// What a task spent its time with: calls of models and tools, and parts that other agents saw to in its trace. Nothing
+/// where times are not the sender's.
+pub async fn a_task_has_its_steps(store: Subject) {
+    let mut events = task("t", 0, EventKind::TaskCompleted);
+    events[2].duration_ms = Some(1_500.0);
+    let mut thought = of_task(event("m", EventKind::LlmCall, second(1)), "t");
+    thought.duration_ms = Some(400.0);
+    let mut end = of_agent(of_task(event("p", EventKind::TaskCompleted, second(2)), "part"), "helper");
+    (end.trace_id, end.parent_task_id, end.duration_ms) = (Some("t".into()), Some("t".into()), Some(250.0));
+    let mut unrelated = of_agent(of_task(event("q", EventKind::TaskCompleted, second(2)), "other"), "helper");
+    (unrelated.trace_id, unrelated.duration_ms) = (Some("t".into()), Some(250.0));
+    let untimed = of_task(event("n", EventKind::LlmCall, second(1)), "t");
+    events.extend([thought, untimed, of_task(call("s", "search", 100.0, second(1)), "t"), end, unrelated]);
+    take(&*store, events).await;
+    let mut guessed = task("u", 1, EventKind::TaskCompleted);
+    guessed[1].clock = Clock::Received;
+    guessed.push(of_task(call("v", "search", 100.0, second(3_601)), "u"));
+    take(&*store, guessed).await;
+
+    let window = store.entity_window(agent(&*store, "a").await, 7, 100).await.unwrap();
+    let of = |id: &str| window.tasks.iter().find(|task| task.task_id == id).unwrap();
+    let ago = |end: Time, ms: i64| (end.plus_micros(-ms * 1_000), end);
+    assert_eq!(of("t").ran, Some(ago(second(2), 1_500)));
+    let steps = [
+        (Operation::Llm, ago(second(1), 400)),
+        (Operation::Tool("search".into()), ago(second(1), 100)),
+        (Operation::Agent("helper".into()), ago(second(2), 250)),
+    ];
+    assert_eq!(of("t").steps, steps.map(|(operation, (start, end))| (operation, start, end)));
+    assert_eq!((of("u").ran, of("u").steps.len(), of("u").calls.len()), (None, 0, 1));
 }
 
 /// The hours of an error group, its share of the tasks, and its latest events.

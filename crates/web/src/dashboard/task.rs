@@ -41,7 +41,7 @@ pub(super) async fn page(
     events.sort_by_key(|event| (!ends(event, &task), start(event), event.ts.micros()));
     let spans: Vec<Span> = events.iter().map(|event| span(event, &task)).collect();
     let on_path = critical(&spans, |place| ends(&events[place], &task));
-    let waited: f64 = spans.iter().zip(&on_path).filter(|(_, on)| **on).map(|(span, _)| span.took_ms()).sum();
+    let waited = on_path.iter().flatten().map(|us| *us as f64 / 1e3).sum::<f64>();
     let body = html! {
         (head(&task))
         (section("waterfall", "Waterfall", &html! {

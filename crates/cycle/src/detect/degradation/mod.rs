@@ -196,6 +196,7 @@ fn operation(operation: &Operation) -> String {
         Operation::Task => "Tasks".to_owned(),
         Operation::Llm => "Model calls".to_owned(),
         Operation::Tool(tool) => format!("Calls of `{}` by tasks", text::name(tool)),
+        Operation::Agent(agent) => format!("Work of `{}` for tasks", text::name(agent)),
     }
 }
 

@@ -10,6 +10,7 @@ const TOOLS: [&str; 8] = ["search", "read", "write", "list", "check", "send", "p
 
 fn sample(n: usize, failed: bool, stratum: &str, tools: &[&str]) -> TaskSample {
     TaskSample {
+        times: None,
         trace_key: format!("trace-{n}"),
         task_id: format!("task-{n}"),
         outcome: Some(if failed { Outcome::Failure } else { Outcome::Success }),
@@ -188,6 +189,7 @@ fn real(set: &str) -> Option<Vec<(String, EntityWindow)>> {
         let field = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
         let variant = event["attributes"]["variant"].as_str().unwrap_or_default().to_owned();
         let task = tasks.entry((variant, field("task_id"))).or_insert_with(|| TaskSample {
+            times: None,
             trace_key: field("task_id"),
             task_id: field("task_id"),
             outcome: None,

@@ -8,6 +8,7 @@ use crate::detect::input::{CallSample, TaskSample};
 
 pub(crate) fn task(n: usize, outcome: Option<Outcome>, tokens: i64, calls: &[(&str, i64)]) -> TaskSample {
     TaskSample {
+        times: None,
         trace_key: format!("trace-{n}"),
         task_id: format!("task-{n}"),
         outcome,

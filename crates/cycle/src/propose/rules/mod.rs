@@ -16,6 +16,7 @@ pub(super) mod require_tool;
 pub(super) mod sequence_process;
 // performance_tuning
 pub(super) mod call_cache;
+pub(super) mod together_guideline;
 pub(super) mod token_limit;
 pub(super) mod tool_retries;
 pub(super) mod tool_timeout;

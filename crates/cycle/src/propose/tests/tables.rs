@@ -1,8 +1,8 @@
 //! What each proposer answers to what.
 
 use OpportunityKind::{
-    FailurePattern, RecurringError, RepeatedCalls, RepeatedSequence, SuccessPattern, TokenWaste, UnusedContext,
-    UnusedTool,
+    Bottleneck, FailurePattern, RecurringError, RepeatedCalls, RepeatedSequence, SuccessPattern, TokenWaste,
+    UnusedContext, UnusedTool,
 };
 
 use super::*;
@@ -339,6 +339,32 @@ fn performance() {
             about_repeats(json!({}), repeated(false)),
             guideline("Do not call `fetch` again with the same arguments in a task."),
         )],
+    );
+    let in_a_row = |n: usize, hash: Option<i64>| {
+        let calls = move || (0..n).map(|_| Call { call_hash: hash, ..call("fetch") }).collect::<Vec<_>>();
+        tasks(20, 18, move |_| of([vec![call("plan")], calls()].concat()))
+    };
+    let waiting = |waits: f64, tasks| {
+        let mut input = about(Bottleneck, "tool:fetch", &[("tool", "fetch")], json!({}), tasks);
+        let numbers = [("share_of_time", 0.7), ("waits_a_task", waits)];
+        input.opportunity.finding.evidence.numbers = numbers.map(|(name, value)| (name.to_owned(), value)).into();
+        input
+    };
+    let together =
+        guideline("Where several calls of `fetch` do not need each other's results, make them in one step.");
+    check(
+        "together_guideline",
+        vec![
+            ("one after the other", waiting(3.0, in_a_row(3, None)), together),
+            ("at once already", waiting(1.0, in_a_row(3, None)), Value::Null),
+            ("alone", waiting(3.0, in_a_row(1, None)), Value::Null),
+            ("the same call again", waiting(3.0, in_a_row(3, Some(7))), Value::Null),
+            (
+                "nothing known of the time",
+                about(Bottleneck, "tool:fetch", &[("tool", "fetch")], json!({}), in_a_row(3, None)),
+                Value::Null,
+            ),
+        ],
     );
     let written = |most: i64| {
         let written = move |k: usize| Task { written: vec![100, if k < 60 { 150 } else { most }], ..Task::default() };

@@ -269,7 +269,7 @@ fn slow_events(
         Some(Operation::Task) => ([EventKind::TaskCompleted, EventKind::TaskFailed], None),
         Some(Operation::Llm) => ([EventKind::LlmCall; 2], None),
         Some(Operation::Tool(tool)) => ([EventKind::ToolExecuted; 2], Some(tool)),
-        None => return Ok(Vec::new()),
+        Some(Operation::Agent(_)) | None => return Ok(Vec::new()),
     };
     let sql = "SELECT t.trace_key, e.id FROM (
             SELECT trace_no, task FROM (

@@ -16,6 +16,7 @@ mod decode;
 mod detection;
 mod entities;
 mod events;
+mod handed;
 mod improvements;
 mod list;
 mod names;

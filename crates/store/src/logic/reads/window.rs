@@ -1,4 +1,4 @@
-//! The latest tasks of an entity with their tool calls, for detectors.
+//! The latest tasks of an entity with their calls, for detectors.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -8,12 +8,14 @@ use serde_json::Value;
 use uplift_model::Time;
 use uplift_model::entity::EntityKey;
 use uplift_model::event::{EventKind, Outcome};
+use uplift_model::operation::Operation;
 use uplift_model::opportunity::EventRef;
 use uplift_model::time::MICROS_PER_DAY;
 
 use super::decode::Columns;
+use super::handed::RAN;
 use super::tasks::DURATION_MS;
-use super::{list, place};
+use super::{handed, list, place};
 use crate::logic::ahead;
 use crate::logic::dictionary::{TraceHash, trace_hash};
 use crate::logic::fault::{Fault, corrupt};
@@ -21,6 +23,9 @@ use crate::rows::{CallRow, EntityWindowRows, TaskRow};
 
 /// Traces that are read at once, of a server.
 const AHEAD: usize = 100;
+
+/// What is read of a trace.
+const KINDS: [EventKind; 3] = [EventKind::LlmCall, EventKind::ToolExecuted, EventKind::ContextRead];
 
 /// A task with its key in the table.
 struct Keyed {
@@ -43,6 +48,13 @@ impl Keyed {
 struct Call {
     ts: i64,
     row: CallRow,
+}
+
+/// What a task did.
+#[derive(Default)]
+struct Work {
+    calls: Vec<Call>,
+    steps: Vec<(Operation, Time, Time)>,
 }
 
 /// Reads the window.
@@ -76,7 +88,7 @@ fn latest(connection: &Connection, entity: EntityKey, start: Time, max_tasks: u3
         "SELECT k.trace_no, k.task, t.environment, t.trace_key, k.outcome, k.last_us, {DURATION_MS},
             coalesce(k.end_tokens_in, k.tokens_in) + coalesce(k.end_tokens_out, k.tokens_out),
             CAST(coalesce(k.end_cost_nano, k.cost_nano) AS double precision) / 1e9, k.errors, a.attributes,
-            (SELECT 1 FROM pruned_traces AS p WHERE p.trace_no = k.trace_no) IS NOT NULL
+            {RAN}, (SELECT 1 FROM pruned_traces AS p WHERE p.trace_no = k.trace_no) IS NOT NULL
         FROM task_rows AS k
         CROSS JOIN traces AS t ON t.trace_no = k.trace_no
         LEFT JOIN attribute_sets AS a ON a.attributes_no = k.attributes_no
@@ -99,6 +111,8 @@ fn latest(connection: &Connection, entity: EntityKey, start: Time, max_tasks: u3
             errors: columns.get()?,
             attributes: columns.get()?,
             calls: Vec::new(),
+            ran: columns.time_option()?.zip(columns.time_option()?),
+            steps: Vec::new(),
         };
         Ok(Keyed { trace_no, name, environment, row, whole: !columns.get::<bool>()? })
     })?;
@@ -119,22 +133,32 @@ fn attach_calls(connection: &Connection, tasks: &mut [Keyed]) -> Result<Vec<(Str
     let named = traces_named_like(connection, tasks)?;
     let mut traces: Vec<i64> = tasks.iter().map(|task| task.trace_no).collect();
     traces.dedup();
+    let handed = handed::read(connection, &traces)?;
     // The tasks of a trace stand together: they were listed by trace.
     for (place, tasks) in tasks.chunk_by_mut(|a, b| a.trace_no == b.trace_no).enumerate() {
         if connection.is_remote() && place % AHEAD == 0 {
             reader.look_ahead(&traces[place..traces.len().min(place + AHEAD)])?;
         }
-        let mut calls: Vec<Vec<Call>> = tasks.iter().map(|_| Vec::new()).collect();
+        let mut work: Vec<Work> = tasks.iter().map(|_| Work::default()).collect();
         let trace_key = tasks[0].row.trace_key.clone();
         let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
-        reader.read(tasks[0].trace_no, &trace_key, &names, &mut calls)?;
-        for (task, mut calls) in tasks.iter_mut().zip(calls) {
+        reader.read(tasks[0].trace_no, &trace_key, &names, &mut work)?;
+        let handed = handed.get(&tasks[0].trace_no).map_or(&[][..], Vec::as_slice);
+        for (task, mut work) in tasks.iter_mut().zip(work) {
             let may_be = named.as_ref().is_none_or(|named| named.contains(&task.hash()));
             if let Some(alone) = if may_be { alone(connection, task)? } else { None } {
-                reader.read(alone, &task.name, &[""], std::slice::from_mut(&mut calls))?;
+                reader.read(alone, &task.name, &[""], std::slice::from_mut(&mut work))?;
             }
-            calls.sort_by(|a, b| a.ts.cmp(&b.ts).then_with(|| natural(&a.row.event.id, &b.row.event.id)));
-            task.row.calls = calls.into_iter().map(|call| call.row).collect();
+            work.calls.sort_by(|a, b| a.ts.cmp(&b.ts).then_with(|| natural(&a.row.event.id, &b.row.event.id)));
+            task.row.calls = work.calls.into_iter().map(|call| call.row).collect();
+            if task.row.ran.is_some() {
+                let parts = handed.iter().filter(|(parent, _)| *parent == task.row.task_id);
+                work.steps.extend(parts.map(|(_, part)| part.clone()));
+                work.steps.sort_by(|(a, a_start, a_end), (b, b_start, b_end)| {
+                    (a_end, a_start, a).cmp(&(b_end, b_start, b))
+                });
+                task.row.steps = work.steps;
+            }
         }
     }
     Ok(reader.reads.into_iter().collect())
@@ -167,12 +191,13 @@ fn alone(connection: &Connection, task: &Keyed) -> Result<Option<i64>, Fault> {
     Ok((here && !own).then_some(alone))
 }
 
-/// A call of a tool, or that a context was read.
+/// A call of a model or a tool, or that a context was read.
 struct Found {
     name: String,
     id: String,
     ts: i64,
-    is_read: bool,
+    kind: i64,
+    duration_ms: Option<f64>,
     tool: Option<i64>,
     failed: bool,
     call_hash: Option<i64>,
@@ -184,13 +209,12 @@ impl Found {
     fn of(row: &Row<'_>) -> Result<(i64, Self), Fault> {
         let mut columns = Columns::of(row, "an event");
         let (trace_no, name, id, ts) = (columns.get()?, columns.get()?, columns.get()?, columns.get()?);
-        let is_read = columns.get::<i64>()? == EventKind::ContextRead.code();
-        let tool = columns.get()?;
+        let (kind, duration_ms, tool) = (columns.get()?, columns.get()?, columns.get()?);
         let outcome = columns.outcome()?;
         let error_no: Option<i64> = columns.get()?;
         let failed = error_no.is_some() || matches!(outcome, Some(Outcome::Failure | Outcome::Error));
         let (call_hash, attributes_no) = (columns.get()?, columns.get()?);
-        Ok((trace_no, Self { name, id, ts, is_read, tool, failed, call_hash, attributes_no }))
+        Ok((trace_no, Self { name, id, ts, kind, duration_ms, tool, failed, call_hash, attributes_no }))
     }
 }
 
@@ -206,20 +230,26 @@ struct Reader<'c> {
 
 impl Reader<'_> {
     /// Reads a trace: the calls of the tasks of these names go to the place of the name.
-    fn read(&mut self, trace_no: i64, trace_key: &str, names: &[&str], calls: &mut [Vec<Call>]) -> Result<(), Fault> {
+    fn read(&mut self, trace_no: i64, trace_key: &str, names: &[&str], work: &mut [Work]) -> Result<(), Fault> {
         let found = match self.ahead.remove(&trace_no) {
             Some(found) => found,
             None => self.find(trace_no)?,
         };
-        for Found { name, id, ts, is_read, tool, failed, call_hash, attributes_no } in found {
+        for Found { name, id, ts, kind, duration_ms, tool, failed, call_hash, attributes_no } in found {
             let Some(place) = names.iter().position(|wanted| *wanted == name) else { continue };
-            if is_read {
+            let took = duration_ms.filter(|ms| *ms > 0.0 && ms.is_finite()).map(|ms| (ms * 1e3) as i64);
+            let step = took.map(|us| (Time::from_micros(ts).plus_micros(-us), Time::from_micros(ts)));
+            if kind == EventKind::LlmCall.code() {
+                work[place].steps.extend(step.map(|(start, end)| (Operation::Llm, start, end)));
+            } else if kind == EventKind::ContextRead.code() {
                 if let Some(context) = attributes_no.map(|no| self.context(no)).transpose()?.flatten() {
                     *self.reads.entry(context).or_default() += 1;
                 }
             } else if let Some(tool) = tool {
                 let event = EventRef { trace_key: trace_key.to_owned(), id };
-                calls[place].push(Call { ts, row: CallRow { tool: self.tool(tool)?, failed, call_hash, event } });
+                let tool = self.tool(tool)?;
+                work[place].steps.extend(step.map(|(start, end)| (Operation::Tool(tool.clone()), start, end)));
+                work[place].calls.push(Call { ts, row: CallRow { tool, failed, call_hash, event } });
             }
         }
         Ok(())
@@ -228,20 +258,23 @@ impl Reader<'_> {
     /// The calls and reads of a trace.
     fn find(&self, trace_no: i64) -> Result<Vec<Found>, Fault> {
         let sql =
-            "SELECT trace_no, coalesce(task, ''), id, ts, kind, tool, outcome, error_no, call_hash, attributes_no
-            FROM event_rows WHERE trace_no = ?1 AND kind IN (?2, ?3)";
-        let key = (trace_no, EventKind::ToolExecuted.code(), EventKind::ContextRead.code());
+            "SELECT trace_no, coalesce(task, ''), id, ts, kind, duration_ms, tool, outcome, error_no, call_hash,
+                attributes_no
+            FROM event_rows WHERE trace_no = ?1 AND kind IN (?2, ?3, ?4)";
+        let [llm, tool, read] = KINDS.map(EventKind::code);
+        let key = (trace_no, llm, tool, read);
         Ok(list::all(self.connection, "an event", sql, key, Found::of)?.into_iter().map(|(_, found)| found).collect())
     }
 
     /// Reads those of these traces at once, of a server.
     fn look_ahead(&mut self, traces: &[i64]) -> Result<(), Fault> {
-        let sql = "SELECT e.trace_no, coalesce(e.task, ''), e.id, e.ts, e.kind, e.tool, e.outcome, e.error_no,
+        let sql = "SELECT e.trace_no, coalesce(e.task, ''), e.id, e.ts, e.kind, e.duration_ms, e.tool, e.outcome, e.error_no,
                 e.call_hash, e.attributes_no
             FROM json_array_elements_text(CAST(?1 AS json)) AS l (value)
-            JOIN event_rows AS e ON e.trace_no = CAST(l.value AS bigint) AND e.kind IN (?2, ?3)";
+            JOIN event_rows AS e ON e.trace_no = CAST(l.value AS bigint) AND e.kind IN (?2, ?3, ?4)";
         let list = serde_json::to_string(traces).map_err(|error| corrupt("numbers of traces", error))?;
-        let key = (list, EventKind::ToolExecuted.code(), EventKind::ContextRead.code());
+        let [llm, tool, read] = KINDS.map(EventKind::code);
+        let key = (list, llm, tool, read);
         self.ahead = traces.iter().map(|trace_no| (*trace_no, Vec::new())).collect();
         for (trace_no, found) in list::all(self.connection, "an event", sql, key, Found::of)? {
             self.ahead.entry(trace_no).or_default().push(found);

@@ -1,6 +1,7 @@
 //! What happened within a task, one row a span, under each other in time.
 
 use maud::{Markup, html};
+use uplift_cycle::detect::bottlenecks;
 
 use super::scale::round;
 use crate::dashboard::format;
@@ -37,26 +38,26 @@ impl Span {
 /// Deepest nesting that is shown.
 const MAX_DEPTH: usize = 6;
 
-/// Which spans the end waited for: from the last to end, back to the last that ended before it began, and so on. The
-/// `whole` span of the task itself is none of them.
-pub(crate) fn critical(spans: &[Span], whole: impl Fn(usize) -> bool) -> Vec<bool> {
-    let mut on_path = vec![false; spans.len()];
-    let mut order: Vec<usize> =
-        (0..spans.len()).filter(|place| !spans[*place].is_moment() && !whole(*place)).collect();
-    // The latest end last; of those that end together, the longer one waits for nothing within it.
-    order.sort_by_key(|place| (spans[*place].end_us, std::cmp::Reverse(spans[*place].start_us)));
-    let mut before = i64::MAX;
-    while let Some(place) = order.pop() {
-        if spans[place].end_us <= before {
-            on_path[place] = true;
-            before = spans[place].start_us;
-        }
-    }
-    on_path
+/// How long the end waited for each span, microseconds; none for those it did not wait for. The `whole` span of the
+/// task itself is none of them.
+pub(crate) fn critical(spans: &[Span], whole: impl Fn(usize) -> bool) -> Vec<Option<i64>> {
+    let steps = || spans.iter().enumerate().filter(|(place, _)| !whole(*place));
+    let around = bottlenecks::Span {
+        start_us: steps().map(|(_, span)| span.start_us).min().unwrap_or_default(),
+        end_us: steps().map(|(_, span)| span.end_us).max().unwrap_or_default(),
+        parent: None,
+    };
+    let within = spans.iter().enumerate().map(|(place, span)| bottlenecks::Span {
+        start_us: span.start_us,
+        end_us: span.end_us,
+        parent: (!whole(place)).then_some(0),
+    });
+    let tree: Vec<bottlenecks::Span> = std::iter::once(around).chain(within).collect();
+    bottlenecks::waited_for(&tree, 0).into_iter().skip(1).collect()
 }
 
 /// Draws them in the order given.
-pub(crate) fn waterfall(spans: &[Span], on_path: &[bool]) -> Markup {
+pub(crate) fn waterfall(spans: &[Span], on_path: &[Option<i64>]) -> Markup {
     let start = spans.iter().map(|span| span.start_us).min().unwrap_or_default();
     let end = spans.iter().map(|span| span.end_us).max().unwrap_or_default();
     let whole = end.saturating_sub(start).max(1) as f64;
@@ -71,10 +72,11 @@ pub(crate) fn waterfall(spans: &[Span], on_path: &[bool]) -> Markup {
                     th scope="col" { "" }
                 } }
                 tbody {
-                    @for (span, critical) in spans.iter().zip(on_path) {
+                    @for (span, waited) in spans.iter().zip(on_path) {
+                        @let critical = waited.is_some();
                         @let depth = format!("depth{}", span.depth.min(MAX_DEPTH));
-                        tr.critical[*critical] {
-                            td.(depth) { (span.name) @if *critical { span.sr { " (on the critical path)" } } }
+                        tr.critical[critical] {
+                            td.(depth) { (span.name) @if critical { span.sr { " (on the critical path)" } } }
                             td {
                                 svg.fall width="100%" height="16" role="img" aria-label=(span.told) {
                                     title { (span.told) }
@@ -108,10 +110,11 @@ mod tests {
     fn the_critical_path_is_what_the_end_waited_for() {
         // The whole task; a model call, two tools at once of which one is longer, a moment, a last call.
         let spans = [span(0, 100), span(0, 30), span(30, 50), span(30, 70), span(70, 70), span(72, 100)];
-        assert_eq!(critical(&spans, |place| place == 0), [false, true, false, true, false, true]);
-        assert_eq!(critical(&[], |_| false), [] as [bool; 0]);
+        assert_eq!(critical(&spans, |place| place == 0), [None, Some(30), None, Some(40), None, Some(28)]);
+        assert_eq!(critical(&[], |_| false), []);
         // Clocks that disagree make no endless way, and no panic.
-        assert_eq!(critical(&[span(i64::MIN, i64::MAX), span(5, 1)], |_| false), [true, false]);
-        waterfall(&[span(i64::MIN, i64::MAX), span(5, 1)], &[true, false]);
+        let wild = [span(i64::MIN, i64::MAX), span(5, 1)];
+        assert_eq!(critical(&wild, |_| false), [Some(i64::MAX), None]);
+        waterfall(&wild, &critical(&wild, |_| false));
     }
 }
