@@ -51,9 +51,14 @@ pub fn between(base: &Configuration, target: &Configuration) -> Result<Vec<Edit>
     Ok(edits)
 }
 
-/// The type of improvement that may make all these edits; the first in the order of types where several may.
+/// The type of improvement that may make all these edits; the first in the order of types where several may. What comes
+/// with a guideline is not taken for performance tuning: a guideline is mostly about success, and who means it to save
+/// time says so by naming the type.
 pub fn type_of(edits: &[Edit]) -> Option<ImprovementType> {
-    ImprovementType::ALL.iter().copied().find(|kind| edits.iter().all(|edit| edit.allowed_for(*kind)))
+    let guided = edits.iter().any(|edit| matches!(edit, Edit::AppendGuideline { .. }));
+    let fits = |kind: ImprovementType| edits.iter().all(|edit| edit.allowed_for(kind));
+    let kinds = ImprovementType::ALL.iter().copied();
+    kinds.filter(|kind| !(guided && *kind == ImprovementType::PerformanceTuning)).find(|kind| fits(*kind))
 }
 
 fn instruction(base: &Configuration, target: &Configuration, edits: &mut Vec<Edit>) {
@@ -179,5 +184,8 @@ mod tests {
         let longer = BASE.replace("1000", "2000");
         assert_eq!(type_of(&edits(&longer)), Some(ImprovementType::PerformanceTuning));
         assert_eq!(type_of(&edits("{}")), None);
+        let guideline = Edit::AppendGuideline { text: "Be brief.".to_owned() };
+        assert_eq!(type_of(std::slice::from_ref(&guideline)), Some(ImprovementType::InstructionUpdate));
+        assert_eq!(type_of(&[edits(&longer), vec![guideline]].concat()), None);
     }
 }

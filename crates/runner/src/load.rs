@@ -13,8 +13,9 @@ use uplift_model::operation::Operation;
 use uplift_model::opportunity::OpportunityKind;
 use uplift_model::rollup::OperationDelta;
 use uplift_model::time::HOURS_PER_DAY;
+use uplift_model::trial::TrialKind;
 use uplift_model::{EntityKey, Time};
-use uplift_store::rows::{CallRow, EntitySelector, EntityTrend, Mark, TaskRow};
+use uplift_store::rows::{CallRow, EntitySelector, EntityTrend, Mark, TaskRow, TrialFilter};
 use uplift_store::{PageRequest, StoreError, StoreResult};
 
 use crate::engine::Engine;
@@ -132,6 +133,16 @@ pub async fn changed_at(engine: &Engine, key: EntityKey) -> StoreResult<Option<T
     Ok(trail.first().filter(|_| trail.len() > 1).map(|latest| latest.since))
 }
 
+/// Since when an entity runs one configuration; none while a trial runs on it.
+async fn alike_since(engine: &Engine, key: EntityKey) -> StoreResult<Option<Time>> {
+    let filter = TrialFilter { entity: Some(key), running: true, ..TrialFilter::default() };
+    let running = engine.store().trials(filter, PageRequest::first(uplift_store::page::MAX_PAGE)).await?.items;
+    if running.iter().any(|record| record.trial.kind == TrialKind::Trial) {
+        return Ok(None);
+    }
+    Ok(Some(engine.store().last_change(key).await?.unwrap_or(Time::EARLIEST)))
+}
+
 /// The latest tasks of an entity that started after its configuration last changed; none where it has no events.
 ///
 /// # Errors
@@ -169,6 +180,7 @@ pub async fn window(engine: &Engine, key: EntityKey) -> StoreResult<Option<Entit
         entity_name: known.name,
         as_of,
         start: as_of.plus_hours(-24 * i64::from(detection.window_days)),
+        alike_since: alike_since(engine, key).await?,
         tasks,
         declared_tools: tools.into_iter().collect(),
         declared_contexts: contexts.into_iter().collect(),

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use uplift_cycle::detect::input::{EntityWindow, Judgement};
-use uplift_cycle::detect::{bottlenecks, degradation, errors, patterns, review, rollbacks, sequences, waste};
+use uplift_cycle::detect::{
+    bottlenecks, change_points, degradation, errors, patterns, review, rollbacks, sequences, waste,
+};
 use uplift_model::opportunity::{Finding, OpportunityKind};
 use uplift_model::review::ReviewCounter;
 use uplift_model::time::MICROS_PER_DAY;
@@ -45,7 +47,7 @@ const FULL_DISK: Duration = Duration::from_secs(1);
 const BATCH: u32 = 100;
 
 /// What the rules over a window look for: what they no longer find is withdrawn.
-const WINDOW_KINDS: [OpportunityKind; 8] = [
+const WINDOW_KINDS: [OpportunityKind; 9] = [
     OpportunityKind::TokenWaste,
     OpportunityKind::RepeatedCalls,
     OpportunityKind::UnusedTool,
@@ -54,6 +56,7 @@ const WINDOW_KINDS: [OpportunityKind; 8] = [
     OpportunityKind::SuccessPattern,
     OpportunityKind::RepeatedSequence,
     OpportunityKind::Bottleneck,
+    OpportunityKind::ChangePoint,
 ];
 
 /// What a pass came to.
@@ -386,8 +389,11 @@ async fn evaluate(engine: &Engine, entity: EntityKey, report: &mut Report) -> St
     let (findings, reopened) = returning::findings(engine, &window, findings).await?;
     report.findings += findings.len() as u64;
     let found = findings.iter().map(|finding| (finding.kind, finding.fingerprint.clone())).collect();
+    let on_trial = window.alike_since.is_none();
+    let kinds =
+        WINDOW_KINDS.into_iter().filter(|kind| !(on_trial && *kind == OpportunityKind::ChangePoint)).collect();
     // Of a few tasks nothing can be said, not even that something no longer holds.
-    let unfound = Write::WithdrawUnfound { entity, kinds: WINDOW_KINDS.to_vec(), found };
+    let unfound = Write::WithdrawUnfound { entity, kinds, found };
     put(engine, Some(entity), reopened, findings, if enough { vec![unfound] } else { Vec::new() }).await
 }
 
@@ -398,6 +404,7 @@ pub(crate) async fn compute(window: EntityWindow, policy: std::sync::Arc<Policy>
         findings.extend(patterns::find(&window, &policy.detection));
         findings.extend(sequences::find(&window, &policy.detection));
         findings.extend(bottlenecks::find(&window, &policy.detection));
+        findings.extend(change_points::find(&window, &policy.detection));
         findings
     });
     work.await.map_err(|error| StoreError::Engine { context: "looking at an entity", reason: error.to_string() })

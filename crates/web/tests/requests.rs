@@ -180,7 +180,7 @@ async fn an_agents_own_change_waits_for_approval() {
     // What cannot be applied is refused, and nothing is on record.
     for (fields, code) in [
         (json!({"edits": [{"edit": "unassign_tool", "name": "nothing"}]}), "invalid_edit"),
-        (json!({"improvement_type": "performance_tuning"}), "invalid_edit"),
+        (json!({"improvement_type": "context_optimization"}), "invalid_edit"),
         (json!({"edits": [{"edit": "destroy"}]}), "invalid_edit"),
     ] {
         let answer = post(&server, &with(own.clone(), fields.clone())).await;

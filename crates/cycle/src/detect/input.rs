@@ -82,6 +82,8 @@ pub struct EntityWindow {
     pub as_of: Time,
     /// Where the window starts, event time.
     pub start: Time,
+    /// Since when its tasks have all run the same configuration; none while some of them run another on trial.
+    pub alike_since: Option<Time>,
     /// The tasks, the oldest first.
     pub tasks: Vec<TaskSample>,
     /// Tools its revision gives it.

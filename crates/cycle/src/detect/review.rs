@@ -8,7 +8,7 @@ use uplift_model::policy::DetectionPolicy;
 use uplift_model::review::{Review, ReviewCounter, ReviewReason};
 
 use super::input::EntityWindow;
-use super::{bottlenecks, confidence, patterns, sequences, text, waste};
+use super::{bottlenecks, change_points, confidence, patterns, sequences, text, waste};
 
 /// Runs every rule that looks at a window and sums the window up.
 ///
@@ -30,6 +30,7 @@ pub fn review(
     findings.extend(patterns::find(window, policy));
     findings.extend(sequences::find(window, policy));
     findings.extend(bottlenecks::find(window, policy));
+    findings.extend(change_points::find(window, policy));
     findings.retain(|finding| !known.contains(&(finding.kind, finding.fingerprint.as_str())));
     for finding in &mut findings {
         finding.source = OpportunitySource::Review;

@@ -225,6 +225,7 @@ mod tests {
             tasks: tasks.collect(),
             declared_tools: Vec::new(),
             declared_contexts: Vec::new(),
+            alike_since: Some(Time::from_micros(0)),
             tool_calls: BTreeMap::new(),
             context_reads: BTreeMap::new(),
         };

@@ -34,6 +34,8 @@ pub struct DetectionPolicy {
     pub repeated_call_minimum: u32,
     /// Share of a task's critical path that makes a tool or another agent a bottleneck, from 0 to 1.
     pub bottleneck_share: f64,
+    /// A metric moved to another level when it is worse by more than this, relative (0.2 is 20 %).
+    pub change_point_threshold: f64,
     /// Longest tool subsequence looked at.
     pub pattern_max_length: u32,
     /// Family-wise error rate of a search for patterns.
@@ -70,6 +72,7 @@ impl Default for DetectionPolicy {
             repeated_call_task_share: 0.1,
             repeated_call_minimum: 3,
             bottleneck_share: 0.5,
+            change_point_threshold: 0.2,
             pattern_max_length: 4,
             pattern_alpha: 0.05,
             pattern_permutations: 1_000,
@@ -89,6 +92,7 @@ impl DetectionPolicy {
             ("detection.degradation_threshold", self.degradation_threshold),
             ("detection.token_outlier_factor", self.token_outlier_factor),
             ("detection.degraded_alert", self.degraded_alert),
+            ("detection.change_point_threshold", self.change_point_threshold),
         ];
         for (setting, value) in positive {
             require(value > 0.0 && value.is_finite(), setting, "above 0", value)?;

@@ -42,6 +42,7 @@ fn window(tasks: Vec<TaskSample>) -> EntityWindow {
         tasks,
         declared_tools: Vec::new(),
         declared_contexts: Vec::new(),
+        alike_since: Some(Time::from_micros(0)),
         tool_calls: BTreeMap::new(),
         context_reads: BTreeMap::new(),
     }
