@@ -40,6 +40,8 @@ pub struct FileDecoder {
     /// How far the buffer was looked through.
     at: usize,
     depth: usize,
+    /// Within the brackets of an array of requests.
+    in_array: bool,
     in_string: bool,
     escaped: bool,
 }
@@ -47,7 +49,7 @@ pub struct FileDecoder {
 impl FileDecoder {
     /// A decoder at the start of a file.
     pub const fn new(encoding: Encoding) -> Self {
-        Self { encoding, buffer: Vec::new(), at: 0, depth: 0, in_string: false, escaped: false }
+        Self { encoding, buffer: Vec::new(), at: 0, depth: 0, in_array: false, in_string: false, escaped: false }
     }
 
     /// Takes the next bytes; what comes of each request they complete is handed to `out`.
@@ -85,9 +87,10 @@ impl FileDecoder {
     pub fn finish(self, context: &OtlpContext<'_>, out: &mut impl FnMut(Export)) -> Result<(), OtlpError> {
         match self.encoding {
             Encoding::Protobuf => saved_protobuf(&self.buffer, context, out),
-            Encoding::Json if self.depth == 0 => Ok(()),
+            Encoding::Json if self.depth == 0 && !self.in_array => Ok(()),
             Encoding::Json => {
-                Err(OtlpError { detail: "the file ends within a request: it was not written to its end".to_owned() })
+                let what = if self.depth > 0 { "a request" } else { "an array of requests" };
+                Err(OtlpError { detail: format!("the file ends within {what}: it was not written to its end") })
             }
         }
     }
@@ -96,8 +99,17 @@ impl FileDecoder {
     fn end_of_object(&mut self) -> Result<Option<usize>, OtlpError> {
         if self.depth == 0 {
             // Line ends, and the brackets and commas of an array.
-            let around = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'[' | b']' | b',');
-            let start = self.buffer.iter().position(|byte| !around(byte)).unwrap_or(self.buffer.len());
+            let mut start = 0;
+            while let Some(byte) = self.buffer.get(start) {
+                match byte {
+                    b'[' if !self.in_array => self.in_array = true,
+                    b']' if self.in_array => self.in_array = false,
+                    b',' => {}
+                    byte if byte.is_ascii_whitespace() => {}
+                    _ => break,
+                }
+                start += 1;
+            }
             self.buffer.drain(..start);
             self.at = 0;
             match self.buffer.first() {

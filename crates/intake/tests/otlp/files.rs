@@ -49,9 +49,17 @@ fn json_of_every_form() {
             assert_eq!(ids(Encoding::Json, text.as_bytes(), size).map(|ids| ids.len()), Ok(count), "{text}");
         }
     }
-    for (text, words) in
-        [(&a[..a.len() - 1], "ends within"), ("{\"resourceSpans\":7}", "invalid type"), ("7", "object")]
-    {
+    let (whole, unclosed) = (format!("[{a}]"), format!("[{a},"));
+    for (text, words) in [
+        (&a[..a.len() - 1], "ends within a request"),
+        ("{\"resourceSpans\":7}", "invalid type"),
+        ("7", "object"),
+        ("[[[[", "object"),
+        ("]", "object"),
+        (&whole[1..], "object"),
+        ("[", "ends within an array"),
+        (&unclosed, "ends within an array"),
+    ] {
         let error = ids(Encoding::Json, text.as_bytes(), 5).unwrap_err();
         assert!(error.detail.contains(words), "{}", error.detail);
     }
