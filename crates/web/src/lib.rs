@@ -27,6 +27,7 @@ mod extract;
 mod guard;
 mod kept;
 pub mod listen;
+mod listeners;
 mod mcp;
 mod ofrep;
 pub mod pages;

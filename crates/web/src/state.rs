@@ -12,9 +12,7 @@ use crate::api::room_for_bodies;
 use crate::dashboard::{Decided, Ties, Trends};
 use crate::guard::AllowedHosts;
 use crate::kept::Kept;
-
-/// Clients that may listen to changes at the same time.
-const MAX_LISTENERS: usize = 1_000;
+use crate::listeners::Listeners;
 
 /// What every handler can reach. Cheap to clone.
 #[derive(Clone)]
@@ -23,7 +21,7 @@ pub struct AppState {
     pub(crate) prometheus: PrometheusHandle,
     pub(crate) allowed: Arc<AllowedHosts>,
     /// Places for those who listen to changes.
-    pub(crate) listeners: Arc<Semaphore>,
+    pub(crate) listeners: Listeners,
     /// The memory for bodies that are needed whole.
     pub(crate) bodies: Arc<Semaphore>,
     /// Who is let in.
@@ -45,13 +43,12 @@ impl AppState {
         prometheus: PrometheusHandle,
         allowed_hosts: impl IntoIterator<Item = S>,
     ) -> Self {
-        let listeners = Arc::new(Semaphore::new(MAX_LISTENERS));
         let allowed = Arc::new(AllowedHosts::new(allowed_hosts));
         Self {
             engine,
             prometheus,
             allowed,
-            listeners,
+            listeners: Listeners::default(),
             bodies: room_for_bodies(),
             access: Access::default(),
             trends: Kept::default(),

@@ -1,7 +1,6 @@
 //! `/api/changes`: tells those who listen whose configuration has changed (server-sent events).
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -9,7 +8,6 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::Stream;
 use futures::stream::unfold;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Interval, interval};
@@ -21,6 +19,7 @@ use uplift_store::rows::NewsRow;
 use super::failures::Failures;
 use crate::access::Caller;
 use crate::error::{ErrorCode, WebError};
+use crate::listeners::ListenersPlace;
 use crate::state::AppState;
 use crate::wire::news::News;
 use crate::wire::request::Answer;
@@ -42,9 +41,7 @@ pub(super) async fn listen(State(state): State<AppState>, caller: Caller) -> Res
     if !state.engine.is_ready() {
         return Err(WebError::new(ErrorCode::NotReady, "the server is starting or shutting down"));
     }
-    let place = Arc::clone(&state.listeners)
-        .try_acquire_owned()
-        .map_err(|_| WebError::new(ErrorCode::NotReady, "too many clients listen for changes already"))?;
+    let place = state.listeners.place(&caller)?;
     let listener = Listener {
         changes: state.engine.snapshot().changes(),
         answers: state.engine.answers().listen(),
@@ -66,7 +63,7 @@ struct Listener {
     caller: Caller,
     check: Interval,
     greeted: bool,
-    _place: OwnedSemaphorePermit,
+    _place: ListenersPlace,
 }
 
 fn stream(listener: Listener) -> impl Stream<Item = Result<Event, Infallible>> {

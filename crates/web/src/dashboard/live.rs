@@ -1,14 +1,12 @@
 //! Tells open pages that they may be out of date: they ask for themselves again, and get what changed.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::stream::unfold;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
@@ -17,6 +15,7 @@ use uplift_runner::snapshot::Change;
 
 use crate::access::Caller;
 use crate::error::{ErrorCode, WebError};
+use crate::listeners::ListenersPlace;
 use crate::state::AppState;
 
 /// How often pages look by themselves: events, looks and opportunities change no configuration.
@@ -33,9 +32,7 @@ pub(super) async fn listen(State(state): State<AppState>, caller: Caller) -> Res
     if !state.engine.is_ready() {
         return Err(WebError::new(ErrorCode::NotReady, "the server is starting or shutting down"));
     }
-    let place = Arc::clone(&state.listeners)
-        .try_acquire_owned()
-        .map_err(|_| WebError::new(ErrorCode::NotReady, "too many clients listen for changes already"))?;
+    let place = state.listeners.place(&caller)?;
     let paced = |period| {
         let mut ticks = interval_at(Instant::now() + period, period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -62,7 +59,7 @@ struct Listener {
     caller: Caller,
     pace: Interval,
     check: Interval,
-    _place: OwnedSemaphorePermit,
+    _place: ListenersPlace,
 }
 
 impl Listener {

@@ -41,9 +41,12 @@ pub struct Change {
 pub fn changes(values: &[f64]) -> Vec<Change> {
     let Some(sums) = Sums::of(values) else { return Vec::new() };
     let n = values.len();
+    // What the length of a stretch alone comes to, with the chances of no change within it.
+    let by_length: Vec<f64> = (0..=n).map(|length| log_of_length(length as f64)).collect();
+    let hazard = HAZARD.ln();
     let score = |start: usize, end: usize| {
-        let began = if start > 0 { HAZARD.ln() } else { 0.0 };
-        sums.log_marginal(start, end) + began + (end - start - 1) as f64 * (-HAZARD).ln_1p()
+        let began = if start > 0 { hazard } else { 0.0 };
+        sums.log_marginal(start, end) + by_length[end - start] + began
     };
     // By the end of what was cut: the best score and its last cut, and the logarithm of the sum of all.
     let (mut best, mut last, mut all) =
@@ -52,9 +55,11 @@ pub fn changes(values: &[f64]) -> Vec<Change> {
     // The sum of all from a cut to the end of the series, given that there is a cut.
     let mut rest = vec![f64::NEG_INFINITY; n + 1];
     rest[n] = 0.0;
+    let mut scores = vec![f64::NEG_INFINITY; (n + 1) * (n + 1)];
     for end in LEAST..=n {
         for start in 0..=end - LEAST {
             let score = score(start, end);
+            scores[start * (n + 1) + end] = score;
             if best[start] + score > best[end] {
                 (best[end], last[end]) = (best[start] + score, start);
             }
@@ -63,7 +68,7 @@ pub fn changes(values: &[f64]) -> Vec<Change> {
     }
     for start in (0..=n - LEAST).rev() {
         for end in start + LEAST..=n {
-            rest[start] = log_add(rest[start], score(start, end) + rest[end]);
+            rest[start] = log_add(rest[start], scores[start * (n + 1) + end] + rest[end]);
         }
     }
     let probability = |at: usize| {
@@ -78,6 +83,14 @@ pub fn changes(values: &[f64]) -> Vec<Change> {
     }
     found.reverse();
     found
+}
+
+/// What a stretch of so many values adds, whatever they are: the rest of its marginal likelihood, and that there was no
+/// change within it.
+fn log_of_length(n: f64) -> f64 {
+    ln_gamma(SHAPE + n / 2.0) - ln_gamma(SHAPE) + SHAPE * SCALE.ln() + WORTH.ln()
+        - n / 2.0 * std::f64::consts::TAU.ln()
+        + (n - 1.0) * (-HAZARD).ln_1p()
 }
 
 /// The logarithm of the sum of two numbers given as logarithms.
@@ -124,7 +137,7 @@ impl Sums {
         })
     }
 
-    /// The logarithm of the marginal likelihood of the values `start..end`.
+    /// The logarithm of the marginal likelihood of the values `start..end`, but for what their number alone says.
     fn log_marginal(&self, start: usize, end: usize) -> f64 {
         let sum = |of: &[f64]| of[end] - of[start];
         let (n, from) = ((end - start) as f64, start as f64 / (self.t.len() - 1) as f64);
@@ -136,10 +149,8 @@ impl Sums {
         let (level, slope) = (WORTH + n, WORTH + tt);
         let determinant = level * slope - t * t;
         let fitted = ((slope * y - t * ty) * y + (level * ty - t * y) * ty) / determinant;
-        let (shape, scale) = (SHAPE + n / 2.0, (SCALE + (yy - fitted) / 2.0).max(FLOOR));
-        ln_gamma(shape) - ln_gamma(SHAPE) + SHAPE * SCALE.ln() - shape * scale.ln()
-            + 0.5 * ((WORTH * WORTH).ln() - determinant.ln())
-            - n / 2.0 * std::f64::consts::TAU.ln()
+        let scale = (SCALE + (yy - fitted) / 2.0).max(FLOOR);
+        -(SHAPE + n / 2.0) * scale.ln() - 0.5 * determinant.ln()
     }
 }
 
