@@ -210,7 +210,7 @@ pub struct TaskRow {
     pub attributes: Option<String>,
     /// Tool calls, in time order.
     pub calls: Vec<CallRow>,
-    /// When it ran, where all its events bear their senders' times: begin and end.
+    /// When it ran, where all its events bear their senders' times and it is one of the latest 300: begin and end.
     pub ran: Option<(Time, Time)>,
     /// Calls, and parts that other agents saw to, that took time: what, begin and end, by their ends.
     pub steps: Vec<(Operation, Time, Time)>,

@@ -18,7 +18,7 @@ use super::text;
 pub use segments::{Change, changes};
 
 /// Most and least groups of tasks in a row that a series is made of, and least tasks of a group.
-const MOST_GROUPS: usize = 100;
+const MOST_GROUPS: usize = 60;
 const LEAST_GROUPS: usize = 20;
 const LEAST_A_GROUP: usize = 5;
 /// Days that a window must span before what is usual at an hour of the day is taken off.
@@ -77,7 +77,7 @@ type Point<'w> = (Time, f64, &'w TaskSample);
 /// `policy.min_tasks`, and the levels differ by more than `policy.change_point_threshold`: of durations, tokens and
 /// costs the ratio of geometric means, of failures the relative drop of the share that succeeds.
 ///
-/// The series is the means of at most 100 groups of tasks in a row, of logarithms where the metric has them, values
+/// The series is the means of at most 60 groups of tasks in a row, of logarithms where the metric has them, values
 /// far out pulled in, less what is usual at the hour of the day where the window spans three days. How sure: the less
 /// sure of the change (its posterior probability) and of the difference being above the threshold (Welch's comparison).
 /// Durations that rose by more than `policy.degradation_threshold` are left to the rule for those. Tasks that ran before

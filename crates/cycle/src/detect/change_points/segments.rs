@@ -48,41 +48,41 @@ pub fn changes(values: &[f64]) -> Vec<Change> {
         let began = if start > 0 { hazard } else { 0.0 };
         sums.log_marginal(start, end) + by_length[end - start] + began
     };
-    // By the end of what was cut: the best score and its last cut, and the logarithm of the sum of all.
-    let (mut best, mut last, mut all) =
-        (vec![f64::NEG_INFINITY; n + 1], vec![0; n + 1], vec![f64::NEG_INFINITY; n + 1]);
-    (best[0], all[0]) = (0.0, 0.0);
-    // The sum of all from a cut to the end of the series, given that there is a cut.
-    let mut rest = vec![f64::NEG_INFINITY; n + 1];
-    rest[n] = 0.0;
     let mut scores = vec![f64::NEG_INFINITY; (n + 1) * (n + 1)];
+    let place = |start: usize, end: usize| start * (n + 1) + end;
+    // By the end of what was cut: the best score, and where its last stretch begins.
+    let (mut best, mut last) = (vec![f64::NEG_INFINITY; n + 1], vec![0; n + 1]);
+    best[0] = 0.0;
     for end in LEAST..=n {
         for start in 0..=end - LEAST {
             let score = score(start, end);
-            scores[start * (n + 1) + end] = score;
+            scores[place(start, end)] = score;
             if best[start] + score > best[end] {
                 (best[end], last[end]) = (best[start] + score, start);
             }
-            all[end] = log_add(all[end], all[start] + score);
         }
     }
+    let cuts: Vec<usize> =
+        std::iter::successors(Some(last[n]), |at| Some(last[*at])).take_while(|at| *at > 0).collect();
+    if cuts.is_empty() {
+        return Vec::new();
+    }
+    // The logarithms of the sums over all ways to cut what lies before a place, and what lies after a cut there.
+    let (mut before, mut after) = (vec![f64::NEG_INFINITY; n + 1], vec![f64::NEG_INFINITY; n + 1]);
+    (before[0], after[n]) = (0.0, 0.0);
+    for end in LEAST..=n {
+        before[end] =
+            (0..=end - LEAST).fold(before[end], |sum, at| log_add(sum, before[at] + scores[place(at, end)]));
+    }
     for start in (0..=n - LEAST).rev() {
-        for end in start + LEAST..=n {
-            rest[start] = log_add(rest[start], scores[start * (n + 1) + end] + rest[end]);
-        }
+        after[start] =
+            (start + LEAST..=n).fold(after[start], |sum, at| log_add(sum, scores[place(start, at)] + after[at]));
     }
     let probability = |at: usize| {
         let near = at.saturating_sub(NEARBY).max(1)..=(at + NEARBY).min(n - 1);
-        near.map(|at| (all[at] + rest[at] - all[n]).exp()).sum::<f64>().clamp(0.0, 1.0)
+        near.map(|at| (before[at] + after[at] - before[n]).exp()).sum::<f64>().clamp(0.0, 1.0)
     };
-    let mut found = Vec::new();
-    let mut end = last[n];
-    while end > 0 {
-        found.push(Change { at: end, probability: probability(end) });
-        end = last[end];
-    }
-    found.reverse();
-    found
+    cuts.into_iter().rev().map(|at| Change { at, probability: probability(at) }).collect()
 }
 
 /// What a stretch of so many values adds, whatever they are: the rest of its marginal likelihood, and that there was no

@@ -24,8 +24,8 @@ use crate::rows::{CallRow, EntityWindowRows, TaskRow};
 /// Traces that are read at once, of a server.
 const AHEAD: usize = 100;
 
-/// What is read of a trace.
-const KINDS: [EventKind; 3] = [EventKind::LlmCall, EventKind::ToolExecuted, EventKind::ContextRead];
+/// Latest traces whose tasks come with their steps.
+const TIMED: usize = 300;
 
 /// A task with its key in the table.
 struct Keyed {
@@ -133,25 +133,28 @@ fn attach_calls(connection: &Connection, tasks: &mut [Keyed]) -> Result<Vec<(Str
     let named = traces_named_like(connection, tasks)?;
     let mut traces: Vec<i64> = tasks.iter().map(|task| task.trace_no).collect();
     traces.dedup();
-    let handed = handed::read(connection, &traces)?;
+    let handed = handed::read(connection, &traces[..traces.len().min(TIMED)])?;
     // The tasks of a trace stand together: they were listed by trace.
     for (place, tasks) in tasks.chunk_by_mut(|a, b| a.trace_no == b.trace_no).enumerate() {
         if connection.is_remote() && place % AHEAD == 0 {
-            reader.look_ahead(&traces[place..traces.len().min(place + AHEAD)])?;
+            reader.look_ahead(&traces[place..traces.len().min(place + AHEAD)], place < TIMED)?;
         }
         let mut work: Vec<Work> = tasks.iter().map(|_| Work::default()).collect();
         let trace_key = tasks[0].row.trace_key.clone();
         let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
-        reader.read(tasks[0].trace_no, &trace_key, &names, &mut work)?;
+        let timed = place < TIMED;
+        reader.read(tasks[0].trace_no, &trace_key, &names, timed, &mut work)?;
         let handed = handed.get(&tasks[0].trace_no).map_or(&[][..], Vec::as_slice);
         for (task, mut work) in tasks.iter_mut().zip(work) {
             let may_be = named.as_ref().is_none_or(|named| named.contains(&task.hash()));
             if let Some(alone) = if may_be { alone(connection, task)? } else { None } {
-                reader.read(alone, &task.name, &[""], std::slice::from_mut(&mut work))?;
+                reader.read(alone, &task.name, &[""], timed, std::slice::from_mut(&mut work))?;
             }
             work.calls.sort_by(|a, b| a.ts.cmp(&b.ts).then_with(|| natural(&a.row.event.id, &b.row.event.id)));
             task.row.calls = work.calls.into_iter().map(|call| call.row).collect();
-            if task.row.ran.is_some() {
+            if !timed {
+                task.row.ran = None;
+            } else if task.row.ran.is_some() {
                 let parts = handed.iter().filter(|(parent, _)| *parent == task.row.task_id);
                 work.steps.extend(parts.map(|(_, part)| part.clone()));
                 work.steps.sort_by(|(a, a_start, a_end), (b, b_start, b_end)| {
@@ -218,6 +221,13 @@ impl Found {
     }
 }
 
+/// What is read of a trace: model calls only where steps are asked for.
+fn kinds(timed: bool) -> [i64; 3] {
+    let [tool, read, llm] =
+        [EventKind::ToolExecuted, EventKind::ContextRead, EventKind::LlmCall].map(EventKind::code);
+    [tool, read, if timed { llm } else { tool }]
+}
+
 /// Reads calls and counts context reads; names are read once each.
 struct Reader<'c> {
     connection: &'c Connection,
@@ -230,14 +240,21 @@ struct Reader<'c> {
 
 impl Reader<'_> {
     /// Reads a trace: the calls of the tasks of these names go to the place of the name.
-    fn read(&mut self, trace_no: i64, trace_key: &str, names: &[&str], work: &mut [Work]) -> Result<(), Fault> {
+    fn read(
+        &mut self,
+        trace_no: i64,
+        trace_key: &str,
+        names: &[&str],
+        timed: bool,
+        work: &mut [Work],
+    ) -> Result<(), Fault> {
         let found = match self.ahead.remove(&trace_no) {
             Some(found) => found,
-            None => self.find(trace_no)?,
+            None => self.find(trace_no, timed)?,
         };
         for Found { name, id, ts, kind, duration_ms, tool, failed, call_hash, attributes_no } in found {
             let Some(place) = names.iter().position(|wanted| *wanted == name) else { continue };
-            let took = duration_ms.filter(|ms| *ms > 0.0 && ms.is_finite()).map(|ms| (ms * 1e3) as i64);
+            let took = duration_ms.filter(|ms| timed && *ms > 0.0 && ms.is_finite()).map(|ms| (ms * 1e3) as i64);
             let step = took.map(|us| (Time::from_micros(ts).plus_micros(-us), Time::from_micros(ts)));
             if kind == EventKind::LlmCall.code() {
                 work[place].steps.extend(step.map(|(start, end)| (Operation::Llm, start, end)));
@@ -256,24 +273,24 @@ impl Reader<'_> {
     }
 
     /// The calls and reads of a trace.
-    fn find(&self, trace_no: i64) -> Result<Vec<Found>, Fault> {
+    fn find(&self, trace_no: i64, timed: bool) -> Result<Vec<Found>, Fault> {
         let sql =
             "SELECT trace_no, coalesce(task, ''), id, ts, kind, duration_ms, tool, outcome, error_no, call_hash,
                 attributes_no
             FROM event_rows WHERE trace_no = ?1 AND kind IN (?2, ?3, ?4)";
-        let [llm, tool, read] = KINDS.map(EventKind::code);
+        let [tool, read, llm] = kinds(timed);
         let key = (trace_no, llm, tool, read);
         Ok(list::all(self.connection, "an event", sql, key, Found::of)?.into_iter().map(|(_, found)| found).collect())
     }
 
     /// Reads those of these traces at once, of a server.
-    fn look_ahead(&mut self, traces: &[i64]) -> Result<(), Fault> {
+    fn look_ahead(&mut self, traces: &[i64], timed: bool) -> Result<(), Fault> {
         let sql = "SELECT e.trace_no, coalesce(e.task, ''), e.id, e.ts, e.kind, e.duration_ms, e.tool, e.outcome, e.error_no,
                 e.call_hash, e.attributes_no
             FROM json_array_elements_text(CAST(?1 AS json)) AS l (value)
             JOIN event_rows AS e ON e.trace_no = CAST(l.value AS bigint) AND e.kind IN (?2, ?3, ?4)";
         let list = serde_json::to_string(traces).map_err(|error| corrupt("numbers of traces", error))?;
-        let [llm, tool, read] = KINDS.map(EventKind::code);
+        let [tool, read, llm] = kinds(timed);
         let key = (list, llm, tool, read);
         self.ahead = traces.iter().map(|trace_no| (*trace_no, Vec::new())).collect();
         for (trace_no, found) in list::all(self.connection, "an event", sql, key, Found::of)? {
