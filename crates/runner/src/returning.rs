@@ -5,6 +5,7 @@
 //! rather than another one made of the same problem.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use uplift_cycle::detect::input::{EntityWindow, Judgement};
 use uplift_cycle::detect::returns::{self, Since};
@@ -121,7 +122,7 @@ async fn found_again(
         let since = returns::window_since(window.clone(), done.updated_at);
         let tasks = since.tasks.len();
         let key = (finding.kind, finding.fingerprint);
-        let found = watch::compute(since, policy.clone()).await?;
+        let found = watch::compute(Arc::new(since), policy.clone()).await?;
         (tasks, found.into_iter().find(|found| found.kind == key.0 && found.fingerprint == key.1))
     };
     let Some(again) = again else { return Ok(None) };

@@ -5,6 +5,7 @@
 //! stored.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use uplift_cycle::detect::input::{EntityWindow, Judgement};
@@ -383,9 +384,9 @@ async fn evaluate(engine: &Engine, entity: EntityKey, report: &mut Report) -> St
         }
     }
     commit_open(engine, entity, writes).await?;
-    let Some(window) = load::window(engine, entity).await? else { return Ok(()) };
+    let Some(window) = load::window(engine, entity).await?.map(Arc::new) else { return Ok(()) };
     let enough = window.tasks.len() >= engine.policy().detection.min_tasks as usize;
-    let findings = compute(window.clone(), engine.policy()).await?;
+    let findings = compute(Arc::clone(&window), engine.policy()).await?;
     let (findings, reopened) = returning::findings(engine, &window, findings).await?;
     report.findings += findings.len() as u64;
     let found = findings.iter().map(|finding| (finding.kind, finding.fingerprint.clone())).collect();
@@ -398,7 +399,7 @@ async fn evaluate(engine: &Engine, entity: EntityKey, report: &mut Report) -> St
 }
 
 /// The rules over a window, off the runtime's threads: a search for patterns takes its time.
-pub(crate) async fn compute(window: EntityWindow, policy: std::sync::Arc<Policy>) -> StoreResult<Vec<Finding>> {
+pub(crate) async fn compute(window: Arc<EntityWindow>, policy: Arc<Policy>) -> StoreResult<Vec<Finding>> {
     let work = tokio::task::spawn_blocking(move || {
         let mut findings = waste::find(&window, &policy.detection);
         findings.extend(patterns::find(&window, &policy.detection));
@@ -462,9 +463,9 @@ async fn hold_reviews(
 
 async fn hold_review(engine: &Engine, counter: ReviewCounter) -> StoreResult<()> {
     let entity = counter.entity;
-    let Some(window) = load::window(engine, entity).await? else { return Ok(()) };
+    let Some(window) = load::window(engine, entity).await?.map(Arc::new) else { return Ok(()) };
     let policy = engine.policy();
-    let held = window.clone();
+    let held = Arc::clone(&window);
     let work = tokio::task::spawn_blocking(move || review::review(&held, &counter, &[], &policy.detection));
     let (findings, review) = work
         .await

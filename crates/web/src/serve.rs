@@ -34,6 +34,8 @@ const QUIET: Duration = Duration::from_mins(1);
 /// How long a connection that was asked to end has for it.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// What a connection may have read ahead, bytes: headers have to fit, and thousands of connections into memory.
+const MAX_BUFFER: usize = 128 << 10;
 /// How long a client may take to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -114,7 +116,8 @@ async fn attend<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             answer.map(|answer| answer.map(|body| Answer { body, _working: working }))
         }
     });
-    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().max_buf_size(MAX_BUFFER);
     let mut connection = pin!(builder.serve_connection(io, service));
     let (mut seen, mut stopping, mut asked) = (life.signs(), false, false);
     loop {

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::Semaphore;
 use uplift_runner::Engine;
 use uplift_store::rows::TaskCounts;
 
 use crate::access::{Access, Guarding};
-use crate::api::room_for_bodies;
+use crate::api::Room;
 use crate::dashboard::{Decided, Ties, Trends};
 use crate::guard::AllowedHosts;
 use crate::kept::Kept;
@@ -22,8 +21,8 @@ pub struct AppState {
     pub(crate) allowed: Arc<AllowedHosts>,
     /// Places for those who listen to changes.
     pub(crate) listeners: Listeners,
-    /// The memory for bodies that are needed whole.
-    pub(crate) bodies: Arc<Semaphore>,
+    /// The memory for requests on their way to the queue.
+    pub(crate) bodies: Room,
     /// Who is let in.
     pub(crate) access: Access,
     /// What the dashboard shows of the fleet, and of what was decided, and how it hangs together.
@@ -49,7 +48,7 @@ impl AppState {
             prometheus,
             allowed,
             listeners: Listeners::default(),
-            bodies: room_for_bodies(),
+            bodies: Room::default(),
             access: Access::default(),
             trends: Kept::default(),
             decided: Kept::default(),

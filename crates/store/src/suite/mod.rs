@@ -87,6 +87,7 @@ macro_rules! store_suite {
             ],
             windows: [
                 a_window_holds_the_latest_ended_tasks,
+                a_window_holds_so_many_calls_at_the_most,
                 a_task_has_its_steps,
                 calls_come_in_time_order,
                 an_error_group_has_its_history,

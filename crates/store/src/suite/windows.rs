@@ -9,6 +9,7 @@ use super::sample::{
     Subject, agent, broken, call, declare, event, group, hour, of_agent, of_task, rollup, second, take,
 };
 use crate::error::StoreError;
+use crate::rows::TaskRow;
 
 /// A task of so many seconds that begins at the hour.
 fn task(id: &str, hours: i64, kind: EventKind) -> Vec<Event> {
@@ -75,6 +76,24 @@ pub async fn calls_come_in_time_order(store: Subject) {
     assert!(task.calls[0].call_hash.is_some() && task.calls[0].call_hash == task.calls[6].call_hash);
     assert_eq!(task.calls[1].call_hash, None);
     assert!(task.calls.iter().all(|call| call.event.trace_key == "t"));
+}
+
+/// Tasks that make very many calls are fewer: memory stays bounded.
+pub async fn a_window_holds_so_many_calls_at_the_most(store: Subject) {
+    for place in 0..4 {
+        let id = format!("t{place}");
+        let mut events = task(&id, place, EventKind::TaskCompleted);
+        let at = |n: i64| hour(place).plus_micros(n + 10);
+        events.extend((0..120).map(|n| of_task(call(&format!("{id}-c{n}"), "search", 1.0, at(n)), &id)));
+        take(&*store, events).await;
+    }
+    let a = agent(&*store, "a").await;
+    let tasks = async |most| store.entity_window(a, 7, most).await.unwrap().tasks;
+    let ids = |tasks: &[TaskRow]| tasks.iter().map(|task| task.task_id.clone()).collect::<Vec<_>>();
+    let (all, some) = (tasks(100).await, tasks(4).await);
+    assert_eq!((ids(&all), all[0].calls.len()), (["t0", "t1", "t2", "t3"].map(String::from).to_vec(), 120));
+    // 200 calls for four tasks: two tasks, each with all of its own.
+    assert_eq!((ids(&some), some[0].calls.len(), some[1].calls.len()), (vec!["t2".into(), "t3".into()], 120, 120));
 }
 
 /// What a task spent its time with: calls of models and tools, and parts that other agents saw to in its trace. Nothing

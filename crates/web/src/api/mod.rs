@@ -35,7 +35,7 @@ use utoipa_axum::routes;
 use crate::state::AppState;
 
 pub(crate) use actions::{MAX_REASON_CHARS, words};
-pub(crate) use body::room_for_bodies;
+pub(crate) use body::Room;
 pub(crate) use improvements::{Entities, configurations, entity_of};
 pub(crate) use index::index;
 pub(crate) use otlp::{Way, grpc};

@@ -24,6 +24,11 @@ use crate::rows::{CallRow, EntityWindowRows, TaskRow};
 /// Traces that are read at once, of a server.
 const AHEAD: usize = 100;
 
+/// Most calls of all tasks together, as a multiple of the tasks asked for: what is older is left out, so that memory stays
+/// bounded however many calls a task makes.
+const CALLS_A_TASK: usize = 50;
+/// Most events that are read of a trace.
+const MOST_OF_A_TRACE: i64 = 10_000;
 /// Latest traces whose tasks come with their steps.
 const TIMED: usize = 300;
 
@@ -72,7 +77,7 @@ pub(super) fn read(
     };
     let start = as_of.plus_micros(-i64::from(days).saturating_mul(MICROS_PER_DAY));
     let mut tasks = latest(connection, entity, start, max_tasks)?;
-    let context_reads = attach_calls(connection, &mut tasks)?;
+    let context_reads = attach_calls(connection, &mut tasks, max_tasks)?;
     // By time and name, so that the order of arrival does not show.
     tasks.sort_by(|a, b| {
         let key = |task: &Keyed| (task.row.ended_at, task.row.trace_key.clone(), task.row.task_id.clone());
@@ -122,7 +127,11 @@ fn latest(connection: &Connection, entity: EntityKey, start: Time, max_tasks: u3
 }
 
 /// Gives each task its calls, trace by trace. Returns the contexts that were read, with counts.
-fn attach_calls(connection: &Connection, tasks: &mut [Keyed]) -> Result<Vec<(String, i64)>, Fault> {
+fn attach_calls(
+    connection: &Connection,
+    tasks: &mut Vec<Keyed>,
+    max_tasks: u32,
+) -> Result<Vec<(String, i64)>, Fault> {
     let mut reader = Reader {
         connection,
         ahead: HashMap::new(),
@@ -134,8 +143,13 @@ fn attach_calls(connection: &Connection, tasks: &mut [Keyed]) -> Result<Vec<(Str
     let mut traces: Vec<i64> = tasks.iter().map(|task| task.trace_no).collect();
     traces.dedup();
     let handed = handed::read(connection, &traces[..traces.len().min(TIMED)])?;
-    // The tasks of a trace stand together: they were listed by trace.
+    let (mut room, mut last) = (max_tasks as usize * CALLS_A_TASK, None);
+    // The tasks of a trace stand together: they were listed by trace, the latest first.
     for (place, tasks) in tasks.chunk_by_mut(|a, b| a.trace_no == b.trace_no).enumerate() {
+        if room == 0 {
+            break;
+        }
+        last = Some(tasks[0].trace_no);
         if connection.is_remote() && place % AHEAD == 0 {
             reader.look_ahead(&traces[place..traces.len().min(place + AHEAD)], place < TIMED)?;
         }
@@ -162,8 +176,11 @@ fn attach_calls(connection: &Connection, tasks: &mut [Keyed]) -> Result<Vec<(Str
                 });
                 task.row.steps = work.steps;
             }
+            room = room.saturating_sub(task.row.calls.len().max(task.row.steps.len()));
         }
     }
+    // A task without its calls would look like one that made none.
+    tasks.retain(|task| last.is_some_and(|last| task.trace_no >= last));
     Ok(reader.reads.into_iter().collect())
 }
 
@@ -277,9 +294,9 @@ impl Reader<'_> {
         let sql =
             "SELECT trace_no, coalesce(task, ''), id, ts, kind, duration_ms, tool, outcome, error_no, call_hash,
                 attributes_no
-            FROM event_rows WHERE trace_no = ?1 AND kind IN (?2, ?3, ?4)";
+            FROM event_rows WHERE trace_no = ?1 AND kind IN (?2, ?3, ?4) LIMIT ?5";
         let [tool, read, llm] = kinds(timed);
-        let key = (trace_no, llm, tool, read);
+        let key = (trace_no, llm, tool, read, MOST_OF_A_TRACE);
         Ok(list::all(self.connection, "an event", sql, key, Found::of)?.into_iter().map(|(_, found)| found).collect())
     }
 

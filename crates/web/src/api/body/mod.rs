@@ -10,5 +10,5 @@ mod whole;
 
 pub(super) use arriving::{Arriving, Sender};
 pub(super) use plain::{Limit, PlainBody};
-pub(crate) use whole::room_for_bodies;
+pub(crate) use whole::Room;
 pub(super) use whole::{Held, Whole};

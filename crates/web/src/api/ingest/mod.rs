@@ -78,7 +78,7 @@ pub(super) async fn ingest(
         Err(error) => return error.into_response(),
     };
     let mut decoder = Decoder::new(&limits, context);
-    let mut pipeline = Pipeline::new(state.engine.clone(), caller, &limits);
+    let mut pipeline = Pipeline::new(&state, caller, &limits);
     let outcome = read(&mut body, &mut decoder, &mut pipeline).await;
     let (mut report, store_failure, all_syntax) = pipeline.finish().await;
     report.warnings = decoder.warnings().into_iter().map(Into::into).collect();

@@ -11,7 +11,9 @@ use uplift_runner::{Admission, Engine};
 use uplift_store::{IntakeReceipt, StoreError, StoreResult};
 
 use crate::access::Caller;
+use crate::api::body::Held;
 use crate::error::{ErrorCode, NOT_YOURS, WebError, refusal_code};
+use crate::state::AppState;
 use crate::telemetry;
 use crate::wire::ingest::{IngestReport, Rejected};
 
@@ -23,6 +25,10 @@ const MAX_IN_FLIGHT: usize = 1;
 const MAX_REJECTIONS: u64 = 100_000;
 /// A chunk is handed on from this much text on, however few events it has, bytes.
 const CHUNK_BYTES: usize = 4 << 20;
+/// What an event takes of the memory for requests beside its texts, bytes: about what it takes in a body.
+const EVENT_BYTES: usize = 256;
+/// A chunk is not handed on for want of memory before it has so many events.
+const LEAST_CHUNK: usize = 50;
 
 fn text_bytes(event: &Event) -> usize {
     event.content.as_ref().map_or(0, String::len) + event.attributes.as_ref().map_or(0, String::len)
@@ -39,6 +45,8 @@ pub(super) struct Pipeline {
     max_reported: usize,
     chunk: Vec<Event>,
     chunk_bytes: usize,
+    /// The memory of the chunk.
+    held: Held,
     places: Vec<(Place, String)>,
     in_flight: VecDeque<InFlight>,
     admitted_before: bool,
@@ -50,14 +58,15 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) fn new(engine: Engine, caller: Caller, limits: &IntakePolicy) -> Self {
+    pub(super) fn new(state: &AppState, caller: Caller, limits: &IntakePolicy) -> Self {
         Self {
-            engine,
+            engine: state.engine.clone(),
             caller,
             chunk_events: limits.chunk_events,
             max_reported: limits.max_reported_rejections,
             chunk: Vec::new(),
             chunk_bytes: 0,
+            held: Held::none_of(&state.bodies),
             places: Vec::new(),
             in_flight: VecDeque::new(),
             admitted_before: false,
@@ -91,8 +100,13 @@ impl Pipeline {
                         self.reject(Rejected::new(decoded.place, id, NOT_YOURS, objection));
                         continue;
                     }
+                    let bytes = text_bytes(&decoded.event);
+                    if self.held.grow(EVENT_BYTES + bytes).is_err() && self.chunk.len() >= LEAST_CHUNK {
+                        // Where others have all the memory, no more is gathered before it is handed on.
+                        self.flush().await?;
+                    }
                     self.places.push((decoded.place, decoded.event.id.clone()));
-                    self.chunk_bytes += text_bytes(&decoded.event);
+                    self.chunk_bytes += bytes;
                     self.chunk.push(decoded.event);
                     if self.chunk.len() >= self.chunk_events || self.chunk_bytes >= CHUNK_BYTES {
                         self.flush().await?;
@@ -151,6 +165,7 @@ impl Pipeline {
             self.settle().await?;
         }
         self.chunk_bytes = 0;
+        self.held.give_back();
         let (events, engine) = (std::mem::take(&mut self.chunk), self.engine.clone());
         let stands_for = self.caller.stands_for();
         // A task of its own, so that it is committed while the next chunk is decoded.

@@ -59,7 +59,7 @@ pub(in crate::api) async fn saved(
         Ok(opened) => opened,
         Err(error) => return error.into_response(),
     };
-    let mut pipeline = Pipeline::new(state.engine.clone(), caller, &limits);
+    let mut pipeline = Pipeline::new(&state, caller, &limits);
     let outcome = read(&state, &mut body, decoder, &mut pipeline).await;
     let (report, store_failure, all_syntax) = pipeline.finish().await;
     ended(body, outcome.err().or(store_failure), report, all_syntax)
@@ -84,7 +84,7 @@ async fn read(
         };
         let (exports, next) = apart(state.engine.clone(), received_at, work).await?;
         if !exports.is_empty() {
-            held = Held::none_of(&state.bodies);
+            held.give_back();
         }
         // What stands before a fault is stored, whatever follows it.
         pipeline.take_exports(exports).await?;
@@ -102,6 +102,7 @@ async fn read(
         (exports, finished)
     };
     let (exports, finished) = apart(state.engine.clone(), received_at, work).await?;
+    held.give_back();
     pipeline.take_exports(exports).await?;
     pipeline.flush().await?;
     finished.map_err(malformed)

@@ -60,34 +60,43 @@ pub(super) fn counted(way: Way, ended: Result<Taken, WebError>) -> Result<Taken,
 pub(super) async fn take(state: &AppState, caller: &Caller, way: Way, body: Whole) -> Result<Taken, WebError> {
     let Whole { bytes, held } = body;
     telemetry::otlp_bytes(way, bytes.len());
-    let export = decode(&state.engine, way, bytes, held).await?;
+    let (export, held) = decode(state, way, bytes, held).await?;
     let mut taken = Taken { rejected: export.rejected, message: export.notes.join("; ") };
     telemetry::events(0, 0, export.rejected);
     telemetry::otlp_rejected(way, "unreadable", export.rejected);
     let events = own(caller, way, export.events, &mut taken);
-    store(&state.engine, (way, caller), events, &mut taken).await?;
+    store(&state.engine, (way, caller), (events, held), &mut taken).await?;
     let end = taken.message.floor_char_boundary(MAX_MESSAGE_BYTES);
     taken.message.truncate(end);
     Ok(taken)
 }
 
-/// The memory of the body is given back with it, even where the client has left and nobody waits for the events.
-async fn decode(engine: &Engine, way: Way, bytes: Bytes, held: Held) -> Result<Export, WebError> {
+/// The memory of the body goes over to the events, even where the client has left and nobody waits for them.
+async fn decode(state: &AppState, way: Way, bytes: Bytes, held: Held) -> Result<(Export, Held), WebError> {
     let started = Instant::now();
-    let (received_at, policy) = (engine.now(), engine.policy());
+    let (received_at, policy) = (state.engine.now(), state.engine.policy());
     let small = bytes.len() <= DECODED_IN_PLACE;
     let work = move || {
         let context =
             OtlpContext { received_at, policy: &policy.otlp, intake: &policy.intake, prices: &policy.prices };
         let export = otlp::decode(way.signal, way.encoding(), &bytes, &context);
-        drop(held);
-        export
+        (export, held)
     };
-    let export = if small { Ok(work()) } else { tokio::task::spawn_blocking(work).await };
+    let ended = if small {
+        Ok(work())
+    } else {
+        let turn = state.bodies.turn_to_decode().await;
+        let work = move || {
+            let done = work();
+            drop(turn);
+            done
+        };
+        tokio::task::spawn_blocking(work).await
+    };
     telemetry::otlp_decoded(way, started.elapsed());
-    match export {
-        Ok(Ok(export)) => Ok(export),
-        Ok(Err(OtlpError { detail })) => Err(WebError::new(ErrorCode::MalformedOtlp, detail)),
+    match ended {
+        Ok((Ok(export), held)) => Ok((export, held)),
+        Ok((Err(OtlpError { detail }), _)) => Err(WebError::new(ErrorCode::MalformedOtlp, detail)),
         Err(_) => Err(WebError::new(ErrorCode::InternalError, "the server failed to read the request")),
     }
 }
@@ -95,7 +104,7 @@ async fn decode(engine: &Engine, way: Way, bytes: Bytes, held: Held) -> Result<E
 async fn store(
     engine: &Engine,
     (way, caller): (Way, &Caller),
-    events: Vec<Event>,
+    (events, mut held): (Vec<Event>, Held),
     taken: &mut Taken,
 ) -> Result<(), WebError> {
     let limits = engine.policy().intake.clone();
@@ -108,6 +117,10 @@ async fn store(
         // A request is refused only before anything of it was taken; later it waits.
         let admission = if first { engine.try_admit(weight)? } else { engine.admit(weight).await };
         first = false;
+        if events.peek().is_none() {
+            // From here on the queue accounts for all of it.
+            held.give_back();
+        }
         let ids: Vec<String> = chunk.iter().map(|event| event.id.clone()).collect();
         let receipt = engine.ingest_as(admission, chunk, caller.stands_for()).await?;
         note(way, &receipt, &ids, &mut named, taken);
