@@ -12,8 +12,8 @@ use crate::error::{ErrorCode, WebError};
 /// Bytes of bodies, and of events read from them, that may be on their way to the queue at any time. Beyond, senders are
 /// asked to come back. As events they take about three times as much memory.
 const MAX_HELD_BYTES: usize = 32 << 20;
-/// They are given out in pages of so many bytes.
-const PAGE_BYTES: usize = 64 << 10;
+/// They are given out in pages of so many bytes: small, so that a body that stops at its beginning keeps nobody out.
+const PAGE_BYTES: usize = 4 << 10;
 
 /// The memory for requests of a server on their way to the queue. Cheap to clone.
 #[derive(Clone)]
