@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use uplift_cycle::detect::input::{EntityWindow, Judgement};
-use uplift_cycle::detect::{
-    bottlenecks, change_points, degradation, errors, patterns, review, rollbacks, sequences, waste,
-};
+use uplift_cycle::detect::{degradation, errors, review, rollbacks};
 use uplift_model::opportunity::{Finding, OpportunityKind};
 use uplift_model::review::ReviewCounter;
 use uplift_model::time::MICROS_PER_DAY;
@@ -400,14 +398,7 @@ async fn evaluate(engine: &Engine, entity: EntityKey, report: &mut Report) -> St
 
 /// The rules over a window, off the runtime's threads: a search for patterns takes its time.
 pub(crate) async fn compute(window: Arc<EntityWindow>, policy: Arc<Policy>) -> StoreResult<Vec<Finding>> {
-    let work = tokio::task::spawn_blocking(move || {
-        let mut findings = waste::find(&window, &policy.detection);
-        findings.extend(patterns::find(&window, &policy.detection));
-        findings.extend(sequences::find(&window, &policy.detection));
-        findings.extend(bottlenecks::find(&window, &policy.detection));
-        findings.extend(change_points::find(&window, &policy.detection));
-        findings
-    });
+    let work = tokio::task::spawn_blocking(move || review::find(&window, &policy.detection));
     work.await.map_err(|error| StoreError::Engine { context: "looking at an entity", reason: error.to_string() })
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::Method;
-use common::{Answer, Server};
+use common::{Answer, FORMS, Server};
 use futures::StreamExt;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,23 +18,6 @@ use uplift_web::ConnectionLimits;
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
-/// Every form of the pages, and the login, which everybody may send.
-const FORMS: &[&str] = &[
-    "/login",
-    "/logout",
-    "/opportunities/1/dismiss",
-    "/opportunities/1/start",
-    "/improvements/1/approve",
-    "/improvements/1/reject",
-    "/improvements/1/cancel",
-    "/improvements/1/rollback",
-    "/entities/agent/1/settings",
-    "/alerts/1/acknowledge",
-    "/alerts/1/resolve",
-    "/settings",
-    "/settings/pause",
-    "/settings/resume",
-];
 /// Routes that read no body: what is sent with them is left alone.
 const WITHOUT_BODY: &[&str] = &["/start", "/test", "/retry", "/v1/metrics"];
 

@@ -6,7 +6,7 @@ mod common;
 
 use axum::body::Body;
 use axum::http::Method;
-use common::{Answer, Server};
+use common::{Answer, FORMS, Server};
 use serde_json::{Value, json};
 use uplift_model::Policy;
 use uplift_model::access::Role;
@@ -322,21 +322,7 @@ async fn a_form_is_taken_from_its_own_session_only() {
 #[tokio::test]
 async fn no_form_is_taken_without_its_token() {
     let server = Server::new();
-    for path in [
-        "/opportunities/1/dismiss",
-        "/opportunities/1/start",
-        "/improvements/1/approve",
-        "/improvements/1/reject",
-        "/improvements/1/cancel",
-        "/improvements/1/rollback",
-        "/entities/agent/1/settings",
-        "/alerts/1/acknowledge",
-        "/alerts/1/resolve",
-        "/settings",
-        "/settings/pause",
-        "/settings/resume",
-        "/logout",
-    ] {
+    for path in FORMS.iter().copied().filter(|path| *path != "/login") {
         for form in ["", "reason=x", "form_token=", "form_token=0&form_token=1", "form_token[]=x"] {
             let answer = server.request(Method::POST, path, &[FORM], Body::from(form)).await;
             assert_eq!(answer.status.as_u16(), 403, "{path} {form}: {answer:?}");

@@ -2,9 +2,8 @@
 //!
 //! Rules in the database mark in the transaction that stores the events: [`errors`] and [`degradation`] confirm
 //! those marks with evidence and impact, or withdraw them. The others look at a window of an entity's latest tasks
-//! ([`waste`], [`patterns`], [`sequences`], [`bottlenecks`],
-//! [`change_points`], [`review`]), at what was decided ([`rollbacks`]), or at the whole
-//! ([`alerts`], [`health`]). What a rule says rests on numbers that come with it; times in it are event times.
+//! ([`waste`], [`patterns`], [`sequences`], [`bottlenecks`], [`change_points`]; all of them in [`review`]), at what was
+//! decided ([`rollbacks`]), or at the whole ([`alerts`], [`health`]). What a rule says rests on numbers that come with it; times in it are event times.
 //! [`returns`] tells whether a solved problem is back; [`requests`] what the word of an agent that asks is worth.
 //!
 //! [`confidence`] and [`fisher`] hold the maths they share.

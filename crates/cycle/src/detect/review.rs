@@ -10,7 +10,17 @@ use uplift_model::review::{Review, ReviewCounter, ReviewReason};
 use super::input::EntityWindow;
 use super::{bottlenecks, change_points, confidence, patterns, sequences, text, waste};
 
-/// Runs every rule that looks at a window and sums the window up.
+/// What every rule that looks at a window finds.
+pub fn find(window: &EntityWindow, policy: &DetectionPolicy) -> Vec<Finding> {
+    let mut findings = waste::find(window, policy);
+    findings.extend(patterns::find(window, policy));
+    findings.extend(sequences::find(window, policy));
+    findings.extend(bottlenecks::find(window, policy));
+    findings.extend(change_points::find(window, policy));
+    findings
+}
+
+/// Runs [every rule](find) that looks at a window and sums the window up.
 ///
 /// `already` are the findings that other rules made of the same entity in this evaluation: the summary counts them,
 /// and what the review finds again is left out. Findings bear the source `review`. The review is dated by the
@@ -26,11 +36,7 @@ pub fn review(
         .filter(|finding| finding.entity == window.entity)
         .map(|finding| (finding.kind, finding.fingerprint.as_str()))
         .collect();
-    let mut findings = waste::find(window, policy);
-    findings.extend(patterns::find(window, policy));
-    findings.extend(sequences::find(window, policy));
-    findings.extend(bottlenecks::find(window, policy));
-    findings.extend(change_points::find(window, policy));
+    let mut findings = find(window, policy);
     findings.retain(|finding| !known.contains(&(finding.kind, finding.fingerprint.as_str())));
     for finding in &mut findings {
         finding.source = OpportunitySource::Review;

@@ -26,6 +26,24 @@ pub(crate) const NOW: Time = Time::from_micros(1_769_860_800_000_000);
 /// After all records of real agents: 2027-01-01.
 pub(crate) const LATER: Time = Time::from_micros(1_798_761_600_000_000);
 
+/// Every form of the pages, and the login, which everybody may send.
+pub(crate) const FORMS: &[&str] = &[
+    "/login",
+    "/logout",
+    "/opportunities/1/dismiss",
+    "/opportunities/1/start",
+    "/improvements/1/approve",
+    "/improvements/1/reject",
+    "/improvements/1/cancel",
+    "/improvements/1/rollback",
+    "/entities/agent/1/settings",
+    "/alerts/1/acknowledge",
+    "/alerts/1/resolve",
+    "/settings",
+    "/settings/pause",
+    "/settings/resume",
+];
+
 /// A server under test.
 pub(crate) struct Server {
     pub(crate) engine: Engine,
